@@ -1,0 +1,280 @@
+package probe
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/textproto"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/common/config"
+)
+
+// HTTP is the http block of a module.
+type HTTP struct {
+	ValidStatusCodes            []int             `yaml:"valid_status_codes,omitempty"` // empty: 2xx
+	ValidHTTPVersions           []string          `yaml:"valid_http_versions,omitempty"`
+	IPProtocol                  string            `yaml:"preferred_ip_protocol,omitempty"` // empty: ip6
+	IPProtocolFallback          bool              `yaml:"ip_protocol_fallback"`
+	SkipResolvePhaseWithProxy   bool              `yaml:"skip_resolve_phase_with_proxy,omitempty"`
+	NoFollowRedirects           *bool             `yaml:"no_follow_redirects,omitempty"` // older name of follow_redirects
+	FailIfSSL                   bool              `yaml:"fail_if_ssl,omitempty"`
+	FailIfNotSSL                bool              `yaml:"fail_if_not_ssl,omitempty"`
+	Method                      string            `yaml:"method,omitempty"` // empty: GET
+	Headers                     map[string]string `yaml:"headers,omitempty"`
+	FailIfBodyMatchesRegexp     []pattern         `yaml:"fail_if_body_matches_regexp,omitempty"`
+	FailIfBodyNotMatchesRegexp  []pattern         `yaml:"fail_if_body_not_matches_regexp,omitempty"`
+	FailIfHeaderMatches         []headerMatch     `yaml:"fail_if_header_matches,omitempty"`
+	FailIfHeaderNotMatches      []headerMatch     `yaml:"fail_if_header_not_matches,omitempty"`
+	Body                        string            `yaml:"body,omitempty"`
+	BodyFile                    string            `yaml:"body_file,omitempty"`
+	Compression                 string            `yaml:"compression,omitempty"`     // of the answer
+	BodySizeLimit               amount            `yaml:"body_size_limit,omitempty"` // uncompressed; 0: none
+	EnableHTTP3                 later             `yaml:"enable_http3,omitempty"`
+	FailIfBodyJSONMatchesCEL    later             `yaml:"fail_if_body_json_matches_cel,omitempty"`
+	FailIfBodyJSONNotMatchesCEL later             `yaml:"fail_if_body_json_not_matches_cel,omitempty"`
+
+	HTTPClientConfig config.HTTPClientConfig `yaml:",inline"`
+}
+
+// headerMatch is a rule about one header of the answer.
+type headerMatch struct {
+	Header       string  `yaml:"header"`
+	Regexp       pattern `yaml:"regexp"`
+	AllowMissing bool    `yaml:"allow_missing,omitempty"`
+}
+
+// defaultHTTP is the block that blackbox_exporter takes where none is written.
+func defaultHTTP() HTTP {
+	return HTTP{IPProtocolFallback: true, HTTPClientConfig: config.DefaultHTTPClientConfig}
+}
+
+// UnmarshalYAML sets the defaults and asks the client's part for its own rules,
+// which inlining would leave out.
+func (h *HTTP) UnmarshalYAML(unmarshal func(any) error) error {
+	*h = defaultHTTP()
+	type plain HTTP
+	if err := unmarshal((*plain)(h)); err != nil {
+		return err
+	}
+	if h.NoFollowRedirects != nil {
+		h.HTTPClientConfig.FollowRedirects = !*h.NoFollowRedirects
+	}
+	return h.HTTPClientConfig.Validate()
+}
+
+// MarshalYAML writes the block with the values of all headers masked that may
+// carry a secret: all but the few that never do.
+func (h HTTP) MarshalYAML() (any, error) {
+	h.Headers = maps.Clone(h.Headers)
+	for name := range h.Headers {
+		switch textproto.CanonicalMIMEHeaderKey(name) {
+		case "Host", "Accept", "Accept-Encoding", "Accept-Language", "Content-Type", "User-Agent":
+		default:
+			h.Headers[name] = "<secret>"
+		}
+	}
+	type plain HTTP
+	return plain(h), nil
+}
+
+// setDirectory makes the names of files relative to the folder dir.
+func (h *HTTP) setDirectory(dir string) {
+	h.BodyFile = config.JoinDir(dir, h.BodyFile)
+	h.HTTPClientConfig.SetDirectory(dir)
+}
+
+// check reports under paths inside the block.
+func (h *HTTP) check(report func(path, text string)) {
+	checkFamily(h.IPProtocol, report)
+	if h.Body != "" && h.BodyFile != "" {
+		report("body_file", "body is given too; want one of the two")
+	}
+	// The library knows which methods can be written.
+	if _, err := http.NewRequest(h.Method, "http://host/", nil); err != nil {
+		report("method", fmt.Sprintf("%q is no HTTP method", h.Method))
+	}
+	h.checkCompression(report)
+	checkMatches("fail_if_header_matches", h.FailIfHeaderMatches, report)
+	checkMatches("fail_if_header_not_matches", h.FailIfHeaderNotMatches, report)
+	if _, err := authorize(h.HTTPClientConfig, nil); err != nil {
+		report("authorization", err.Error())
+	}
+	refuse(report, map[string]later{
+		"enable_http3":                      h.EnableHTTP3,
+		"fail_if_body_json_matches_cel":     h.FailIfBodyJSONMatchesCEL,
+		"fail_if_body_json_not_matches_cel": h.FailIfBodyJSONNotMatchesCEL,
+	})
+}
+
+// checkMatches wants both halves of each rule: a rule without an expression
+// would match everything.
+func checkMatches(key string, matches []headerMatch, report func(path, text string)) {
+	for i, match := range matches {
+		if match.Header == "" {
+			report(fmt.Sprintf("%s[%d].header", key, i), "missing")
+		}
+		if match.Regexp.Regexp == nil || match.Regexp.String() == "" {
+			report(fmt.Sprintf("%s[%d].regexp", key, i), "missing")
+		}
+	}
+}
+
+// checkCompression wants the compression to be one that the request accepts.
+func (h *HTTP) checkCompression(report func(path, text string)) {
+	switch h.Compression {
+	case "", "gzip", "deflate", "identity":
+	case "br":
+		report("compression", `"br" is known, not yet available; want gzip, deflate or identity`)
+	default:
+		report("compression", fmt.Sprintf("want gzip, deflate or identity, got %q", h.Compression))
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Headers)) {
+		if textproto.CanonicalMIMEHeaderKey(name) == "Accept-Encoding" && !accepts(h.Headers[name], h.Compression) {
+			report("compression", fmt.Sprintf("%s is not accepted by the header %s: %s", h.Compression, name, h.Headers[name]))
+		}
+	}
+}
+
+// accepts tells whether a value of Accept-Encoding lets coding through
+// (RFC 9110, section 12.5.3).
+func accepts(header, coding string) bool {
+	if coding == "" || strings.TrimSpace(header) == "" {
+		return true
+	}
+	// identity needs no mention, but may be refused.
+	any := coding == "identity"
+	for item := range strings.SplitSeq(header, ",") {
+		name, weight, _ := strings.Cut(item, ";")
+		name = strings.ToLower(strings.TrimSpace(name))
+		_, q, weighed := strings.Cut(weight, "=")
+		value, err := strconv.ParseFloat(strings.TrimSpace(q), 64)
+		refused := weighed && (err != nil || value == 0)
+		switch name {
+		case coding:
+			return !refused
+		case "*":
+			any = !refused
+		}
+	}
+	return any
+}
+
+// amount is an amount of data, written as 512, 64KB or 1.5MiB. As in
+// blackbox_exporter KB and KiB are both 1024 bytes.
+type amount int64
+
+var bytesForm = regexp.MustCompile(`^([0-9]{1,15}(?:\.[0-9]{1,9})?)(?:([KMGT]?)i?B)?$`)
+
+// UnmarshalYAML reads the amount.
+func (b *amount) UnmarshalYAML(unmarshal func(any) error) error {
+	var text string
+	if err := unmarshal(&text); err != nil {
+		return err
+	}
+	form := bytesForm.FindStringSubmatch(text)
+	if form == nil {
+		return fmt.Errorf("want an amount of data such as 512B, 64KB or 10MB, got %q", text)
+	}
+	number, err := strconv.ParseFloat(form[1], 64)
+	if err != nil {
+		return fmt.Errorf("reading the amount of data %q: %w", text, err)
+	}
+	// The place of the prefix is the power of 1024; none, "", is place 0.
+	for range strings.Index(" KMGT", form[2]) {
+		number *= 1024
+	}
+	if form[2] == "" && strings.Contains(form[1], ".") || number > 1<<60 {
+		return fmt.Errorf("want a whole number of bytes below 1EiB, got %q", text)
+	}
+	*b = amount(number)
+	return nil
+}
+
+// httpProber is an http block made ready.
+type httpProber struct {
+	HTTP
+	host   string // Host header, when not that of the target
+	header http.Header
+	tls    *tlsSource
+	wires  *sync.Pool // of *wire
+	// authorize puts the headers with credentials around a transport.
+	authorize func(http.RoundTripper) (http.RoundTripper, error)
+}
+
+// useHTTP makes p probe http, with the Host hostname when that is not empty.
+func (p *Prober) useHTTP(hostname string) error {
+	h := &httpProber{
+		HTTP:   p.module.HTTP,
+		host:   hostname,
+		header: http.Header{"User-Agent": {"Probe-Exporter"}},
+		tls:    &tlsSource{settings: p.module.HTTP.HTTPClientConfig.TLSConfig},
+		wires:  &sync.Pool{New: func() any { return newWire() }},
+	}
+	if h.Compression != "" {
+		h.header.Set("Accept-Encoding", h.Compression)
+	}
+	for name, value := range h.Headers {
+		if textproto.CanonicalMIMEHeaderKey(name) != "Host" {
+			h.header.Set(name, value)
+			continue
+		}
+		if hostname != "" && hostname != value {
+			return fmt.Errorf("hostname %q contradicts the header Host: %s of the module", hostname, value)
+		}
+		h.host = value
+	}
+	client := h.HTTPClientConfig
+	if client.Authorization != nil || client.BasicAuth != nil || client.HTTPHeaders != nil {
+		h.authorize = func(rt http.RoundTripper) (http.RoundTripper, error) { return authorize(client, rt) }
+	}
+	p.probe = h.probe
+	p.named = func(name string) (*Prober, error) {
+		other := *p
+		return &other, other.useHTTP(name)
+	}
+	return nil
+}
+
+// authorize puts the headers that the client settings ask for around rt.
+func authorize(c config.HTTPClientConfig, rt http.RoundTripper) (http.RoundTripper, error) {
+	if a := c.Authorization; a != nil {
+		credentials, err := secret(string(a.Credentials), a.CredentialsFile, a.CredentialsRef)
+		if err != nil {
+			return nil, err
+		}
+		rt = config.NewAuthorizationCredentialsRoundTripper(a.Type, credentials, rt)
+	}
+	if b := c.BasicAuth; b != nil {
+		name, err := secret(b.Username, b.UsernameFile, b.UsernameRef)
+		if err != nil {
+			return nil, err
+		}
+		password, err := secret(string(b.Password), b.PasswordFile, b.PasswordRef)
+		if err != nil {
+			return nil, err
+		}
+		rt = config.NewBasicAuthRoundTripper(name, password, rt)
+	}
+	if c.HTTPHeaders != nil {
+		rt = config.NewHeadersRoundTripper(c.HTTPHeaders, rt)
+	}
+	return rt, nil
+}
+
+// secret reads a credential at each request, so that a changed file counts.
+func secret(text, file, ref string) (config.SecretReader, error) {
+	switch {
+	case ref != "":
+		return nil, fmt.Errorf("secret %q: there is no secret manager; name a file", ref)
+	case file != "":
+		return config.NewFileSecret(file), nil
+	case text != "":
+		return config.NewInlineSecret(text), nil
+	}
+	return nil, nil
+}

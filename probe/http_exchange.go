@@ -1,0 +1,392 @@
+package probe
+
+import (
+	"compress/flate"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The phases of an HTTP probe, each summed over all redirects.
+const (
+	resolvePhase = iota
+	connectPhase
+	tlsPhase
+	processingPhase
+	transferPhase
+)
+
+var phaseLabels = [...][]Label{
+	resolvePhase:    {{"phase", "resolve"}},
+	connectPhase:    {{"phase", "connect"}},
+	tlsPhase:        {{"phase", "tls"}},
+	processingPhase: {{"phase", "processing"}},
+	transferPhase:   {{"phase", "transfer"}},
+}
+
+// maxRedirects is how many redirects are followed.
+const maxRedirects = 10
+
+// maxMatched bounds the body that regular expressions are matched against.
+const maxMatched = 32 << 20
+
+// exchange is one HTTP probe on its way: all requests that it takes.
+type exchange struct {
+	*run
+	*httpProber
+	first     string     // host (and port) of the target
+	addr      netip.Addr // of the target; not valid when a proxy resolves it
+	resolved  bool
+	built     bool // the request was built: the phases count
+	phases    [len(phaseLabels)]time.Duration
+	connected time.Time // of the last request: the connection stands
+	answered  time.Time // of the last request: its first byte is here
+	redirects int
+	answer    *http.Response
+	length    int64 // of the body, uncompressed
+	badMatch  bool
+	refused   tls.ConnectionState // a handshake that failed
+}
+
+// probe is the whole of an HTTP probe: resolve, ask, follow, judge, report.
+func (h *httpProber) probe(r *run) error {
+	x := &exchange{run: r, httpProber: h}
+	defer x.report()
+	req, err := h.request(r.ctx, r.target)
+	if err != nil {
+		return &failure{Internal, err}
+	}
+	x.first = req.URL.Host
+	// As blackbox_exporter: the option counts for a fixed proxy, since with the
+	// environment it is not known yet whether there is one.
+	if !h.SkipResolvePhaseWithProxy || h.HTTPClientConfig.ProxyURL.URL == nil || h.HTTPClientConfig.ProxyFromEnvironment {
+		x.resolved = true
+		x.addr, x.phases[resolvePhase], err = r.resolve(req.URL.Hostname(), h.IPProtocol, h.IPProtocolFallback)
+		if err != nil {
+			return err
+		}
+	}
+	x.built = true
+	transport, err := x.transport()
+	if err != nil {
+		return &failure{Internal, err}
+	}
+	client := http.Client{Transport: transport, CheckRedirect: x.redirected, Jar: &cookies{}}
+	x.answer, err = client.Do(req)
+	if err != nil {
+		x.answer = nil
+		return fail(Protocol, err)
+	}
+	defer x.answer.Body.Close()
+	return x.judge()
+}
+
+// request builds the first request. A target without a scheme is http.
+func (h *httpProber) request(ctx context.Context, target string) (*http.Request, error) {
+	if !strings.HasPrefix(target, "http://") && !strings.HasPrefix(target, "https://") {
+		target = "http://" + target
+	}
+	var body io.Reader
+	switch {
+	case h.Body != "":
+		body = strings.NewReader(h.Body)
+	case h.BodyFile != "":
+		text, err := os.ReadFile(h.BodyFile)
+		if err != nil {
+			return nil, fmt.Errorf("body_file: %w", err)
+		}
+		body = strings.NewReader(string(text))
+	}
+	req, err := http.NewRequestWithContext(ctx, h.Method, target, body)
+	if err != nil {
+		return nil, err
+	}
+	if req.URL.Hostname() == "" {
+		return nil, fmt.Errorf("target %q has no host", target)
+	}
+	req.Header = h.header
+	if h.authorize != nil {
+		// The transports of prometheus/common set headers on the map of the
+		// request that they are given.
+		req.Header = h.header.Clone()
+	}
+	if h.host != "" {
+		req.Host = h.host
+	}
+	return req, nil
+}
+
+// transport is the exchange itself unless a proxy or OAuth asks for more than a
+// plain connection.
+func (x *exchange) transport() (http.RoundTripper, error) {
+	client := x.HTTPClientConfig
+	if client.ProxyURL.URL != nil || client.ProxyFromEnvironment || client.OAuth2 != nil {
+		return (*relayed)(x), nil
+	}
+	if x.authorize != nil {
+		return x.authorize(x)
+	}
+	return x, nil
+}
+
+// redirected counts a redirect and says whether it is followed.
+func (x *exchange) redirected(_ *http.Request, via []*http.Request) error {
+	x.redirects = len(via)
+	if !x.HTTPClientConfig.FollowRedirects || x.redirects > maxRedirects {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+// judge holds the answer against the module. The first fault is the reason; the
+// body is read whatever it is, for its length and the time that it takes.
+func (x *exchange) judge() error {
+	verdict := x.judgeStatus()
+	if verdict == nil {
+		verdict = x.judgeHeaders()
+	}
+	err := x.judgeBody(verdict == nil)
+	x.phases[transferPhase] += time.Since(x.answered)
+	verdict = first(verdict, err)
+	if versions := x.ValidHTTPVersions; len(versions) > 0 && !slices.Contains(versions, x.answer.Proto) {
+		verdict = first(verdict, &failure{Protocol, fmt.Errorf("version is %s, want one of %s", x.answer.Proto, strings.Join(versions, ", "))})
+	}
+	switch {
+	case x.answer.TLS != nil && x.FailIfSSL:
+		verdict = first(verdict, &failure{TLS, errors.New("the last request went over TLS (fail_if_ssl)")})
+	case x.answer.TLS == nil && x.FailIfNotSSL:
+		verdict = first(verdict, &failure{TLS, errors.New("the last request did not go over TLS (fail_if_not_ssl)")})
+	}
+	return verdict
+}
+
+// first keeps the reason that came first.
+func first(earlier, later error) error {
+	if earlier != nil {
+		return earlier
+	}
+	return later
+}
+
+// judgeStatus wants one of the valid codes, or any 2xx when none are named.
+func (x *exchange) judgeStatus() error {
+	code, valid := x.answer.StatusCode, x.ValidStatusCodes
+	switch {
+	case len(valid) == 0 && (code < 200 || code > 299):
+		return &failure{Status, fmt.Errorf("status is %d, want 2xx", code)}
+	case len(valid) > 0 && !slices.Contains(valid, code):
+		return &failure{Status, fmt.Errorf("status is %d, want one of %d", code, valid)}
+	}
+	return nil
+}
+
+// judgeHeaders goes through the rules in the order of the file.
+func (x *exchange) judgeHeaders() error {
+	for _, rule := range x.FailIfHeaderMatches {
+		if err := rule.judge(x.answer.Header, true); err != nil {
+			x.badMatch = true
+			return &failure{Content, err}
+		}
+	}
+	for _, rule := range x.FailIfHeaderNotMatches {
+		if err := rule.judge(x.answer.Header, false); err != nil {
+			x.badMatch = true
+			return &failure{Content, err}
+		}
+	}
+	return nil
+}
+
+// judge gives an error when the header is missing without leave, or when a value
+// matches although it must not (bad), or none matches.
+func (m headerMatch) judge(header http.Header, bad bool) error {
+	values := header.Values(m.Header)
+	if len(values) == 0 {
+		if m.AllowMissing {
+			return nil
+		}
+		return fmt.Errorf("header %s is missing", m.Header)
+	}
+	switch matched := slices.ContainsFunc(values, m.Regexp.MatchString); {
+	case matched && bad:
+		return fmt.Errorf("header %s matches %q", m.Header, m.Regexp)
+	case !matched && !bad:
+		return fmt.Errorf("header %s does not match %q", m.Header, m.Regexp)
+	}
+	return nil
+}
+
+// judgeBody reads the body to its end and, if match, holds it against the
+// regular expressions.
+func (x *exchange) judgeBody(match bool) error {
+	raw := &counter{reader: x.answer.Body}
+	body, err := decompress(raw, x.Compression)
+	if err != nil {
+		return x.unreadable(err, raw.ended)
+	}
+	// The limit is on what comes out of the decompression: a few bytes of gzip
+	// can stand for gigabytes.
+	limited := &counter{reader: body, limit: int64(x.BodySizeLimit)}
+	var text []byte
+	if match = match && len(x.FailIfBodyMatchesRegexp)+len(x.FailIfBodyNotMatchesRegexp) > 0; match {
+		if limited.limit == 0 || limited.limit > maxMatched {
+			limited.limit = maxMatched
+		}
+		text, err = io.ReadAll(limited)
+	} else {
+		err = x.discard(limited)
+	}
+	x.length = limited.count
+	if err != nil {
+		return x.unreadable(err, raw.ended)
+	}
+	if match {
+		return x.judgeText(text)
+	}
+	return nil
+}
+
+// unreadable gives the reason of a body that could not be read. One that came
+// whole and yet does not unpack is content.
+func (x *exchange) unreadable(err error, whole bool) error {
+	if x.Compression == "" {
+		return fail(Protocol, fmt.Errorf("reading the body: %w", err))
+	}
+	err = fmt.Errorf("decompressing the body as %s: %w", x.Compression, err)
+	if whole && errors.Is(err, io.ErrUnexpectedEOF) {
+		return &failure{Content, err}
+	}
+	return fail(Content, err)
+}
+
+// judgeText holds the whole body against the expressions. Any that must not
+// match is enough to fail, and so is any that must and does not.
+func (x *exchange) judgeText(text []byte) error {
+	x.badMatch = true
+	for _, expression := range x.FailIfBodyMatchesRegexp {
+		if expression.Match(text) {
+			return &failure{Content, fmt.Errorf("body matches %q", expression)}
+		}
+	}
+	for _, expression := range x.FailIfBodyNotMatchesRegexp {
+		if !expression.Match(text) {
+			return &failure{Content, fmt.Errorf("body does not match %q", expression)}
+		}
+	}
+	x.badMatch = false
+	return nil
+}
+
+// discard reads to the end with a buffer that is used again.
+func (x *exchange) discard(body io.Reader) error {
+	w := x.wires.Get().(*wire)
+	defer x.wires.Put(w)
+	for {
+		switch _, err := body.Read(w.scratch); {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// decompress takes the module at its word: a body that is not compressed so is
+// a failure, whatever its header says.
+func decompress(body io.Reader, coding string) (io.Reader, error) {
+	switch coding {
+	case "gzip":
+		return gzip.NewReader(body)
+	case "deflate":
+		return flate.NewReader(body), nil
+	}
+	return body, nil
+}
+
+// counter counts bytes and fails beyond limit, when there is one.
+type counter struct {
+	reader       io.Reader
+	count, limit int64
+	ended        bool // with io.EOF, not by an error
+}
+
+// Read implements io.Reader. A body of exactly the limit is within it.
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.reader.Read(p)
+	c.count += int64(n)
+	c.ended = c.ended || err == io.EOF
+	if c.limit > 0 && c.count > c.limit {
+		n -= int(c.count - c.limit)
+		c.count = c.limit
+		return n, &failure{Size, fmt.Errorf("body is larger than %d bytes", c.limit)}
+	}
+	return n, err
+}
+
+// cookies is a jar that is made at the first cookie: most probes get none.
+type cookies struct{ jar http.CookieJar }
+
+// SetCookies implements http.CookieJar.
+func (c *cookies) SetCookies(u *url.URL, list []*http.Cookie) {
+	if c.jar == nil {
+		// Without options it never fails; the jar lives for one probe only.
+		c.jar, _ = cookiejar.New(nil)
+	}
+	c.jar.SetCookies(u, list)
+}
+
+// Cookies implements http.CookieJar.
+func (c *cookies) Cookies(u *url.URL) []*http.Cookie {
+	if c.jar == nil {
+		return nil
+	}
+	return c.jar.Cookies(u)
+}
+
+// report keeps the series of the probe, also of one that failed early.
+func (x *exchange) report() {
+	for phase, took := range x.phases {
+		if x.built || phase == resolvePhase && x.resolved {
+			x.add("probe_http_duration_seconds", "Seconds in each phase, summed over all redirects.", took.Seconds(), phaseLabels[phase]...)
+		}
+	}
+	a, overTLS := x.answer, 0.0
+	if a == nil {
+		a = &http.Response{}
+	}
+	if a.TLS != nil {
+		overTLS = 1
+	}
+	badMatch := 0.0
+	if x.badMatch {
+		badMatch = 1
+	}
+	x.add("probe_http_content_length", "Length of the answer as its header says; -1 when it does not.", float64(a.ContentLength))
+	x.add("probe_http_uncompressed_body_length", "Length of the body after decompression, in bytes.", float64(x.length))
+	x.add("probe_http_redirects", "Number of redirects.", float64(x.redirects))
+	x.add("probe_http_ssl", "1 when the last request went over TLS.", overTLS)
+	x.add("probe_http_status_code", "Status of the answer; 0 without one.", float64(a.StatusCode))
+	x.add("probe_http_version", "HTTP version of the answer; 0 without one.", float64(a.ProtoMajor)+float64(a.ProtoMinor)/10)
+	x.add("probe_failed_due_to_regex", "1 when a regular expression made the probe fail.", badMatch)
+	if modified, err := http.ParseTime(a.Header.Get("Last-Modified")); err == nil {
+		x.add("probe_http_last_modified_timestamp_seconds", "Unix time in the header Last-Modified.", float64(modified.Unix()))
+	}
+	switch {
+	case a.TLS != nil:
+		x.addTLS(*a.TLS)
+	default:
+		// Expiry matters most when it is the reason of the failure.
+		x.addTLS(x.refused)
+	}
+}

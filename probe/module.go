@@ -1,0 +1,118 @@
+package probe
+
+import (
+	"fmt"
+	"regexp"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Module says how to probe: one entry of modules: in blackbox_exporter's
+// schema. Blocks of protocols that are not built yet are known and refused.
+type Module struct {
+	Prober string `yaml:"prober"`
+	// Timeout bounds a probe; 0 leaves that to the caller. [Prober.Run] does
+	// not apply it: the deadline of its context is the only one.
+	Timeout time.Duration `yaml:"timeout,omitempty"`
+	HTTP    HTTP          `yaml:"http,omitempty"`
+	TCP     TCP           `yaml:"tcp,omitempty"`
+
+	ICMP later `yaml:"icmp,omitempty"`
+	DNS  later `yaml:"dns,omitempty"`
+	GRPC later `yaml:"grpc,omitempty"`
+	Unix later `yaml:"unix,omitempty"`
+}
+
+// UnmarshalYAML sets the defaults of all blocks, so that a missing block and an
+// empty one mean the same.
+func (m *Module) UnmarshalYAML(unmarshal func(any) error) error {
+	m.HTTP, m.TCP = defaultHTTP(), defaultTCP()
+	type plain Module
+	return unmarshal((*plain)(m))
+}
+
+// Check reports what the types cannot say. Paths begin within the module.
+func (m *Module) Check(report func(path, text string)) {
+	switch m.Prober {
+	case "http":
+		m.HTTP.check(under("http", report))
+	case "tcp":
+		m.TCP.check(under("tcp", report))
+	case "":
+		report("prober", "missing; want http or tcp")
+	case "icmp", "dns", "grpc", "unix", "websocket":
+		report("prober", fmt.Sprintf("%q is known, not yet available; want http or tcp", m.Prober))
+	default:
+		report("prober", fmt.Sprintf("unknown prober %q; want http or tcp", m.Prober))
+	}
+	if m.Timeout < 0 {
+		report("timeout", fmt.Sprintf("want a positive duration, got %s", m.Timeout))
+	}
+	refuse(report, map[string]later{"icmp": m.ICMP, "dns": m.DNS, "grpc": m.GRPC, "unix": m.Unix})
+}
+
+// SetDirectory makes the names of files relative to the folder dir.
+func (m *Module) SetDirectory(dir string) {
+	m.HTTP.setDirectory(dir)
+	m.TCP.TLSConfig.SetDirectory(dir)
+}
+
+// under puts the name of a block before each path.
+func under(prefix string, report func(path, text string)) func(path, text string) {
+	return func(path, text string) { report(prefix+"."+path, text) }
+}
+
+// refuse reports keys whose work comes later: a key that is ignored in silence
+// is a check that nobody makes.
+func refuse(report func(path, text string), keys map[string]later) {
+	for key, used := range keys {
+		if used {
+			report(key, "known, not yet available")
+		}
+	}
+}
+
+// later notes that a key of a later version stands in the file. The value false
+// asks for nothing and is let through.
+type later bool
+
+// UnmarshalYAML takes a value of any form.
+func (l *later) UnmarshalYAML(n *yaml.Node) error {
+	*l = later(n.Kind != yaml.ScalarNode || n.Value != "false")
+	return nil
+}
+
+// checkFamily refuses every IP family but the two, which would otherwise mean
+// IPv4 in silence.
+func checkFamily(family string, report func(path, text string)) {
+	if family != "" && family != "ip4" && family != "ip6" {
+		report("preferred_ip_protocol", fmt.Sprintf("want ip4 or ip6, got %q", family))
+	}
+}
+
+// pattern is a regular expression that is compiled when the file is read.
+type pattern struct{ *regexp.Regexp }
+
+// UnmarshalYAML compiles the text; an expression that does not compile is a
+// mistake of the file.
+func (r *pattern) UnmarshalYAML(unmarshal func(any) error) error {
+	var text string
+	if err := unmarshal(&text); err != nil {
+		return err
+	}
+	compiled, err := regexp.Compile(text)
+	if err != nil {
+		return fmt.Errorf("regular expression %q: %w", text, err)
+	}
+	r.Regexp = compiled
+	return nil
+}
+
+// MarshalYAML writes the expression as it was read.
+func (r pattern) MarshalYAML() (any, error) {
+	if r.Regexp == nil {
+		return nil, nil
+	}
+	return r.String(), nil
+}

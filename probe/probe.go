@@ -1,0 +1,110 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Prober is a module made ready. It may probe many targets at a time.
+type Prober struct {
+	module   Module
+	probe    func(r *run) error
+	named    func(hostname string) (*Prober, error)
+	resolver *net.Resolver
+}
+
+// New makes a module ready. Files that the module names are read by each probe
+// that needs them, so that a missing one is a failed probe (internal) and a new
+// one is taken up.
+func New(m Module) (*Prober, error) {
+	var first error
+	m.Check(func(path, text string) {
+		first = errors.Join(first, fmt.Errorf("%s: %s", path, text))
+	})
+	if first != nil {
+		return nil, fmt.Errorf("module of prober %q: %w", m.Prober, first)
+	}
+	p := &Prober{module: m, resolver: net.DefaultResolver}
+	if m.Prober == "http" {
+		return p, p.useHTTP("")
+	}
+	p.useTCP("")
+	return p, nil
+}
+
+// Named gives the prober that asks for hostname instead of the host of the
+// target: as Host header and TLS server name of http, as TLS server name of tcp
+// when the module sets none. It is an error when the module sets another Host.
+func (p *Prober) Named(hostname string) (*Prober, error) {
+	return p.named(hostname)
+}
+
+// Timeout is the module's own timeout, 0 when it sets none.
+func (p *Prober) Timeout() time.Duration { return p.module.Timeout }
+
+// Run probes one target and returns at the deadline of ctx at the latest.
+// A ctx that is cancelled ends the probe at once, with reason internal.
+func (p *Prober) Run(ctx context.Context, target string) Result {
+	r := &run{ctx: ctx, target: target, resolver: p.resolver, start: time.Now(), samples: make([]Sample, 0, 24)}
+	err := r.guard(p.probe)
+	result := Result{Success: err == nil, Err: err, Start: r.start, Duration: time.Since(r.start), Samples: r.samples}
+	if err != nil {
+		result.Reason = reasonOf(err, Internal)
+		if errors.Is(ctx.Err(), context.Canceled) {
+			result.Reason = Internal
+		}
+	}
+	return result
+}
+
+// run is one probe on its way.
+type run struct {
+	ctx      context.Context
+	target   string
+	resolver *net.Resolver
+	start    time.Time
+	samples  []Sample
+}
+
+// guard turns a panic of a protocol into a failure with reason internal.
+func (r *run) guard(probe func(*run) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &failure{Internal, fmt.Errorf("panic while probing %s: %v", r.target, p)}
+		}
+	}()
+	return probe(r)
+}
+
+// add keeps one sample.
+func (r *run) add(name, help string, value float64, labels ...Label) {
+	r.samples = append(r.samples, Sample{Name: name, Help: help, Labels: labels, Value: value})
+}
+
+// dial opens a connection that dies with the context. The function that it
+// gives closes it and must be called.
+func (r *run) dial(addr netip.AddrPort, source netip.Addr) (net.Conn, func(), error) {
+	// No keep-alive messages: a probe is shorter than the first one.
+	dialer := net.Dialer{KeepAlive: -1}
+	if source.IsValid() {
+		// Only then: a socket that is bound before it connects takes a port away
+		// from all destinations, and DialTCP of net.Dialer always binds.
+		dialer.LocalAddr = &net.TCPAddr{IP: source.AsSlice(), Zone: source.Zone()}
+	}
+	conn, err := dialer.DialContext(r.ctx, "tcp", addr.String())
+	if err != nil {
+		return nil, nil, fail(Unreachable, err)
+	}
+	if deadline, ok := r.ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			conn.Close()
+			return nil, nil, fail(Internal, fmt.Errorf("setting the deadline: %w", err))
+		}
+	}
+	stop := context.AfterFunc(r.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	return conn, func() { stop(); conn.Close() }, nil
+}

@@ -1,0 +1,83 @@
+package probe
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"time"
+)
+
+// address finds the address of a host in the wanted family ("" is ip6), or in
+// the other one when that is allowed. It gives the time that this took also
+// when it fails.
+func (r *run) address(host, family string, fallback bool) (netip.Addr, time.Duration, error) {
+	start := time.Now()
+	if literal, err := netip.ParseAddr(host); err == nil {
+		addr, err := choose([]netip.Addr{literal}, family, fallback)
+		return addr, time.Since(start), err
+	}
+	network := "ip"
+	if !fallback {
+		network = wantedFamily(family)
+	}
+	found, err := r.resolver.LookupNetIP(r.ctx, network, host)
+	took := time.Since(start)
+	if err != nil {
+		return netip.Addr{}, took, &failure{DNS, fmt.Errorf("resolving %q: %w", host, err)}
+	}
+	addr, err := choose(found, family, fallback)
+	if err != nil {
+		err = &failure{DNS, fmt.Errorf("resolving %q: %w", host, err)}
+	}
+	return addr, took, err
+}
+
+// resolve is address with the series about it: those of a probe's own target.
+func (r *run) resolve(host, family string, fallback bool) (netip.Addr, time.Duration, error) {
+	addr, took, err := r.address(host, family, fallback)
+	var protocol, hash float64
+	if err == nil {
+		protocol, hash = 4, addrHash(addr)
+		if addr.Is6() {
+			protocol = 6
+		}
+	}
+	r.add("probe_dns_lookup_time_seconds", "Seconds that resolving the name of the target took.", took.Seconds())
+	r.add("probe_ip_protocol", "IP version of the probe, 4 or 6; 0 when the name did not resolve.", protocol)
+	r.add("probe_ip_addr_hash", "FNV-1a hash (32 bit) of the probed IP address, to see it change.", hash)
+	return addr, took, err
+}
+
+// wantedFamily is the family of the settings, with the default of
+// blackbox_exporter.
+func wantedFamily(family string) string {
+	if family == "" {
+		return "ip6"
+	}
+	return family
+}
+
+// choose gives the first address of the family, else the first of the other.
+func choose(found []netip.Addr, family string, fallback bool) (netip.Addr, error) {
+	var other netip.Addr
+	for _, addr := range found {
+		addr = addr.Unmap()
+		if addr.Is4() == (wantedFamily(family) == "ip4") {
+			return addr, nil
+		}
+		if !other.IsValid() {
+			other = addr
+		}
+	}
+	if !fallback || !other.IsValid() {
+		return netip.Addr{}, &failure{DNS, fmt.Errorf("no address of family %s among %d, and no fallback", wantedFamily(family), len(found))}
+	}
+	return other, nil
+}
+
+// addrHash is FNV-1a over the 4 or 16 bytes of the address.
+func addrHash(addr netip.Addr) float64 {
+	h := fnv.New32a()
+	h.Write(addr.AsSlice())
+	return float64(h.Sum32())
+}

@@ -1,0 +1,117 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// Result is what one probe found.
+type Result struct {
+	Success bool
+	// Reason is empty after a success. Err says the same in words.
+	Reason   Reason
+	Err      error
+	Start    time.Time
+	Duration time.Duration
+	// Samples are the series of the protocol, all gauges, those of one name
+	// together. probe_success and probe_duration_seconds are not among them:
+	// they are Success and Duration.
+	Samples []Sample
+}
+
+// Sample is one value of one series.
+type Sample struct {
+	Name, Help string
+	Labels     []Label
+	Value      float64
+}
+
+// Label is one label of a series.
+type Label struct {
+	Name  string `yaml:"name"`
+	Value string `yaml:"value"`
+}
+
+// Reason says why a probe failed, out of a closed set.
+type Reason string
+
+// The reasons. Each names the first thing that went wrong.
+const (
+	DNS         Reason = "dns"         // the name did not resolve, for whatever cause, or not to the wanted family
+	Refused     Reason = "refused"     // nobody listens
+	Unreachable Reason = "unreachable" // no route, host or network down
+	Timeout     Reason = "timeout"     // the deadline came first, after the name was resolved
+	Reset       Reason = "reset"       // the connection ended before the answer did
+	TLS         Reason = "tls"         // the handshake failed, or TLS was used against the module's wish
+	Certificate Reason = "certificate" // the certificate is not to be trusted
+	Protocol    Reason = "protocol"    // the answer is malformed or of a version that the module refuses
+	Status      Reason = "status"      // HTTP status
+	Content     Reason = "content"     // header, body or banner is not what the module wants
+	Size        Reason = "size"        // more data than the module allows
+	Internal    Reason = "internal"    // the probe itself: a bad target or file, a panic, an end of the program
+)
+
+// Reasons gives all reasons in a stable order, for series that are made before
+// their first failure.
+func Reasons() []Reason {
+	return []Reason{DNS, Refused, Unreachable, Timeout, Reset, TLS, Certificate, Protocol, Status, Content, Size, Internal}
+}
+
+// failure is an error whose reason is known where it is made.
+type failure struct {
+	reason Reason
+	err    error
+}
+
+// Error gives the text of the cause; the reason stands beside it in the result.
+func (f *failure) Error() string { return f.err.Error() }
+
+// Unwrap gives the cause.
+func (f *failure) Unwrap() error { return f.err }
+
+// fail gives err a reason, unless it already carries one or tells a better one
+// itself: a deadline or a reset stays that wherever it strikes.
+func fail(otherwise Reason, err error) error {
+	var known *failure
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	return &failure{reasonOf(err, otherwise), err}
+}
+
+// reasonOf reads the reason from an error of the network, or else gives
+// otherwise.
+func reasonOf(err error, otherwise Reason) Reason {
+	var known *failure
+	var timeout net.Error
+	var file *fs.PathError
+	is := func(targets ...error) bool {
+		return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
+	}
+	switch {
+	case errors.As(err, &known):
+		return known.reason
+	case is(context.Canceled), errors.As(err, &file):
+		return Internal
+	case untrusted(err) != nil:
+		return Certificate
+	case is(os.ErrDeadlineExceeded, context.DeadlineExceeded, syscall.ETIMEDOUT), errors.As(err, &timeout) && timeout.Timeout():
+		return Timeout
+	case is(syscall.ECONNREFUSED):
+		return Refused
+	case is(syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.ENETDOWN):
+		return Unreachable
+	case is(syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED):
+		return Reset
+	case otherwise != TLS && is(io.EOF, io.ErrUnexpectedEOF):
+		return Reset
+	}
+	return otherwise
+}

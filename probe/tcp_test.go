@@ -1,0 +1,233 @@
+package probe
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func fingerprint(raw []byte) string { return fmt.Sprintf("%x", sha256.Sum256(raw)) }
+
+func TestTCP_ShowsEverySeriesOfASuccess(t *testing.T) {
+	r := ask(t, "{prober: tcp}", serve(t, silent))
+	wantSuccess(t, r)
+	wantExposition(t, r, `probe_dns_lookup_time_seconds S
+probe_ip_protocol 4
+probe_ip_addr_hash 3.668918509e+09
+probe_tcp_duration_seconds{phase="resolve"} S
+probe_tcp_duration_seconds{phase="connect"} S
+probe_failed_due_to_regex 0
+probe_failed_due_to_bytes 0
+`)
+}
+
+func TestTCP_ShowsEverySeriesOfAFailedDial(t *testing.T) {
+	r := ask(t, "{prober: tcp}", closedPort(t))
+	wantReason(t, r, Refused, "connection refused")
+	wantExposition(t, r, `probe_dns_lookup_time_seconds S
+probe_ip_protocol 4
+probe_ip_addr_hash 3.668918509e+09
+probe_tcp_duration_seconds{phase="resolve"} S
+probe_tcp_duration_seconds{phase="connect"} S
+`)
+}
+
+// converses answers line by line: after each line that it reads, the next text.
+func converses(texts ...string) func(net.Conn) {
+	return func(conn net.Conn) {
+		lines := bufio.NewReader(conn)
+		for i, text := range texts {
+			if i > 0 {
+				if _, err := lines.ReadString('\n'); err != nil {
+					return
+				}
+			}
+			io.WriteString(conn, text)
+		}
+	}
+}
+
+func TestTCP_ConversesInSteps(t *testing.T) {
+	said := make(chan string, 1)
+	irc := serve(t, func(conn net.Conn) {
+		io.WriteString(conn, "noise\r\nPING :42 north\r\n")
+		line, _ := bufio.NewReader(conn).ReadString('\n')
+		said <- line
+		io.WriteString(conn, ":ok\n\x00\x01\x02tail")
+	})
+	r := ask(t, `
+prober: tcp
+tcp:
+  query_response:
+  - {expect: '^PING :(\d+) (?P<side>\w+)$', send: 'PONG :${1}', labels: [{name: id, value: '$1'}, {name: side, value: '${side}ern'}]}
+  - {expect: '^:ok$'}
+  - {expect_bytes: "\0\x01\x02"}
+  - {expect: '^tail$'}
+`, irc)
+	wantSuccess(t, r)
+	if line := <-said; line != "PONG :42\n" {
+		t.Errorf("sent %q", line)
+	}
+	wantExposition(t, r, `probe_dns_lookup_time_seconds S
+probe_ip_protocol 4
+probe_ip_addr_hash 3.668918509e+09
+probe_tcp_duration_seconds{phase="resolve"} S
+probe_tcp_duration_seconds{phase="connect"} S
+probe_tcp_duration_seconds{phase="query"} S
+probe_failed_due_to_regex 0
+probe_failed_due_to_bytes 0
+probe_expect_info{id="42",side="northern"} 1
+`)
+}
+
+func TestTCP_EveryReasonOfAFailure(t *testing.T) {
+	secure, _ := secureSite(t, false, func(http.ResponseWriter, *http.Request) {})
+	secureHost := strings.TrimPrefix(secure.URL, "https://")
+	plain := serve(t, converses("220 hello\r\n"))
+	for _, c := range []struct {
+		tcp, target string
+		want        Reason
+		text        string
+		regex, raw  float64
+	}{
+		{"query_response: [{expect: ^SSH}]", plain, Content, `query_response[0]: none of 1 lines matches "^SSH"`, 1, 0},
+		{"query_response: [{expect: ^SSH}]", serve(t, converses("220 x\nrest")), Content, "none of 2 lines", 1, 0},
+		{"query_response: [{expect_bytes: '221'}]", plain, Content, `bytes are "220", want "221"`, 0, 1},
+		{"query_response: [{expect_bytes: '220 hello and more'}]", plain, Content, `bytes are "220 hello\r\n", want "220 hello and more"`, 0, 1},
+		{"query_response: [{expect: x}]", serve(t, func(c net.Conn) { io.WriteString(c, strings.Repeat("a", maxLine+1)) }), Size, "line is longer than 65536 bytes", 0, 0},
+		{"query_response: [{expect: ^220}, {expect: x}]", serve(t, converses("220\n")), Content, "query_response[1]", 1, 0},
+		{"query_response: [{send: x}, {expect: y}]", serve(t, func(c net.Conn) {
+			bufio.NewReader(c).ReadString('\n')
+			reset(c)
+		}), Reset, "query_response[1]", 0, 0},
+		{"query_response: [{starttls: true}]", plain, TLS, "first record does not look like a TLS handshake", 0, 0},
+		{"query_response: [{starttls: true}]", secureHost, Certificate, "unknown authority", 0, 0},
+	} {
+		r := ask(t, "{prober: tcp, tcp: {"+c.tcp+"}}", c.target)
+		wantReason(t, r, c.want, c.text)
+		wantValue(t, r, "probe_failed_due_to_regex", c.regex)
+		wantValue(t, r, "probe_failed_due_to_bytes", c.raw)
+	}
+	for _, c := range []struct {
+		tcp, target string
+		want        Reason
+		text        string
+	}{
+		{"", "127.0.0.1", Internal, "missing port in address; want host:port"},
+		{"", "127.0.0.1:http", Internal, "port of the target"},
+		{"source_ip_address: 192.0.2.1", plain, Unreachable, "cannot assign requested address"},
+		{"tls: true", secureHost, Certificate, "unknown authority"},
+		{"tls: true", serve(t, hello("")), TLS, "TLS handshake: EOF"},
+		{"tls: true, tls_config: {ca_file: /nowhere}", secureHost, Internal, "/nowhere"},
+		{"preferred_ip_protocol: ip6, ip_protocol_fallback: false", plain, DNS, "no address of family ip6"},
+	} {
+		r := ask(t, "{prober: tcp, tcp: {"+c.tcp+"}}", c.target)
+		wantReason(t, r, c.want, c.text)
+		if _, ok := value(r, "probe_failed_due_to_regex"); ok {
+			t.Errorf("%s: there was no connection to converse on", c.tcp)
+		}
+	}
+}
+
+func TestTCP_BindsToTheSourceAddress(t *testing.T) {
+	from := make(chan string, 1)
+	address := serve(t, func(c net.Conn) { from <- c.RemoteAddr().String() })
+	wantSuccess(t, ask(t, "{prober: tcp, tcp: {source_ip_address: 127.0.0.2}}", address))
+	if got := <-from; !strings.HasPrefix(got, "127.0.0.2:") {
+		t.Errorf("came from %s", got)
+	}
+}
+
+func TestTCP_ShowsTheHandshakeFromTheStartAndLater(t *testing.T) {
+	s, ca := secureSite(t, false, func(http.ResponseWriter, *http.Request) {})
+	config := &tls.Config{Certificates: s.TLS.Certificates}
+	names := make(chan string, 1)
+	late := serve(t, func(conn net.Conn) {
+		io.WriteString(conn, "220 ready\r\n")
+		bufio.NewReader(conn).ReadString('\n')
+		io.WriteString(conn, "220 go\r\n")
+		secured := tls.Server(conn, config)
+		if secured.Handshake() == nil {
+			names <- secured.ConnectionState().ServerName
+			io.WriteString(secured, "250 secret\r\n")
+		}
+	})
+	p, err := prober(t, `
+prober: tcp
+tcp:
+  query_response: [{expect: ready, send: STARTTLS}, {expect: go}, {starttls: true}, {expect: secret}]
+  tls_config: {ca_file: `+ca+`}
+`).Named("example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := p.Run(t.Context(), late)
+	wantSuccess(t, r)
+	if name := <-names; name != "example.com" {
+		t.Errorf("asked for %q", name)
+	}
+	want := fmt.Sprintf(`probe_dns_lookup_time_seconds S
+probe_ip_protocol 4
+probe_ip_addr_hash 3.668918509e+09
+probe_tcp_duration_seconds{phase="resolve"} S
+probe_tcp_duration_seconds{phase="connect"} S
+probe_tcp_duration_seconds{phase="tls"} S
+QUERYprobe_ssl_earliest_cert_expiry S
+probe_ssl_last_chain_expiry_timestamp_seconds S
+probe_ssl_last_chain_info{fingerprint_sha256=%q,subject="O=Acme Co",issuer="O=Acme Co",subjectalternative="example.com,*.example.com",serialnumber="%x"} 1
+probe_tls_version_info{version="TLS 1.3"} 1
+probe_tls_cipher_info{cipher="TLS_AES_128_GCM_SHA256"} 1
+probe_failed_due_to_regex 0
+probe_failed_due_to_bytes 0
+`, fingerprint(s.Certificate().Raw), s.Certificate().SerialNumber.Bytes())
+	wantExposition(t, r, strings.Replace(want, "QUERY", "probe_tcp_duration_seconds{phase=\"query\"} S\n", 1))
+	r = ask(t, "{prober: tcp, tcp: {tls: true, tls_config: {ca_file: "+ca+"}}}", strings.TrimPrefix(s.URL, "https://"))
+	wantSuccess(t, r)
+	wantExposition(t, r, strings.Replace(want, "QUERY", "", 1))
+}
+
+func TestTCP_ServerNameOfTheModuleGoesFirst(t *testing.T) {
+	s, ca := secureSite(t, false, func(http.ResponseWriter, *http.Request) {})
+	p, err := prober(t, "{prober: tcp, tcp: {tls: true, tls_config: {ca_file: "+ca+", server_name: example.com}}}").Named("other.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSuccess(t, p.Run(t.Context(), strings.TrimPrefix(s.URL, "https://")))
+}
+
+// FuzzTCP: whatever a server says, a conversation ends with a result.
+func FuzzTCP(f *testing.F) {
+	for _, seed := range []string{"", "220 ready\r\n", "\n\n\n", "220", strings.Repeat("x", 5000) + "\n", "\xff\xfe 220 \n220\nabc"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p := prober(t, `{prober: tcp, tcp: {query_response: [{expect: '^(2..) ?(.*)$', labels: [{name: rest, value: '$2'}]}, {expect_bytes: ab}, {expect: 'c$'}]}}`)
+		p.probe = func(r *run) error {
+			k := &talk{run: r, tcpProber: &tcpProber{TCP: p.module.TCP}, reader: bufio.NewReaderSize(strings.NewReader(string(text)), 16)}
+			defer k.report()
+			return k.converse()
+		}
+		r := p.Run(t.Context(), "fuzz")
+		if r.Success != (r.Reason == "") || r.Reason == Internal {
+			t.Fatalf("success %v, reason %q, %v", r.Success, r.Reason, r.Err)
+		}
+	})
+}
+
+func BenchmarkTCP(b *testing.B) {
+	p := prober(b, "{prober: tcp}")
+	address := serve(b, silent)
+	b.ReportAllocs()
+	for b.Loop() {
+		if r := p.Run(context.Background(), address); !r.Success {
+			b.Fatal(r.Err)
+		}
+	}
+}
