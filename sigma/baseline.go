@@ -1,0 +1,150 @@
+package sigma
+
+import (
+	"math"
+	"time"
+)
+
+// buckets is the number of closed buckets that make the window of a baseline.
+const buckets = 60
+
+// never is an instant after all others, and forever a hold that no sum of it and
+// an instant brings there.
+const (
+	never   = math.MaxInt64
+	forever = 100 * 365 * 24 * time.Hour
+)
+
+// baseline keeps the moments of the last 60 closed buckets and of the open one.
+// Bucket b covers [b*size, (b+1)*size) and lies in slot b mod 61.
+type baseline struct {
+	Baseline
+	size   int64 // of a bucket, ns
+	open   int64 // number of the open bucket
+	due    int64 // instant at which a bucket that was kept out begins to count, ns
+	closed Moments
+
+	sums  [buckets + 1]struct{ mean, m2 float64 }
+	count [buckets + 1]uint32
+	held  [buckets + 1]uint16 // 1 + the part of the bucket at which a fault was in it; 0: never kept out
+}
+
+func newBaseline(b Baseline) *baseline {
+	b.Hold = min(b.Hold, forever)
+	return &baseline{Baseline: b, size: int64(b.Window) / buckets, open: math.MinInt64, due: never}
+}
+
+// at moves the baseline to the instant t: buckets that have left the window are
+// emptied, and those whose hold is over begin to count.
+func (b *baseline) at(t int64) {
+	number := floorDiv(t, b.size)
+	if b.open == math.MinInt64 {
+		b.open = number
+	}
+	if number == b.open && t < b.due {
+		return
+	}
+	for i := max(b.open+1, number-buckets); i <= number; i++ {
+		b.empty(slot(i))
+	}
+	b.open = number
+	b.merge(t)
+}
+
+func (b *baseline) empty(i int) {
+	b.sums[i].mean, b.sums[i].m2 = 0, 0
+	b.count[i], b.held[i] = 0, 0
+}
+
+// merge computes the moments of the closed buckets that count at t: Chan's
+// formula for many parts at once, which needs no division per bucket.
+func (b *baseline) merge(t int64) {
+	var parts [buckets]int
+	var n uint64
+	var total float64
+	k, open := 0, slot(b.open)
+	b.due = never
+	for i, c := range b.count {
+		if b.held[i] != 0 && b.out(i, t) {
+			b.due = min(b.due, b.counts(i))
+		} else if c != 0 && i != open {
+			n += uint64(c)
+			total += float64(c) * b.sums[i].mean
+			parts[k] = i
+			k++
+		}
+	}
+	b.closed = Moments{N: n}
+	if n == 0 {
+		return
+	}
+	b.closed.Mean = total / float64(n)
+	for _, i := range parts[:k] {
+		d := b.sums[i].mean - b.closed.Mean
+		b.closed.M2 += b.sums[i].m2 + float64(b.count[i])*d*d
+	}
+}
+
+// before gives the moments of everything that counts at the instant of the
+// last call of at, before the next value is learned.
+func (b *baseline) before(t int64) Moments {
+	m := b.closed
+	if i := slot(b.open); !b.out(i, t) {
+		m.Merge(b.bucket(i))
+	}
+	return m
+}
+
+// learn takes v into the open bucket. A fault keeps the bucket out from now on,
+// for the hold.
+func (b *baseline) learn(t int64, v float64, fault bool) {
+	i := slot(b.open)
+	m := b.bucket(i)
+	m.Add(v)
+	b.sums[i].mean, b.sums[i].m2, b.count[i] = m.Mean, m.M2, uint32(m.N)
+	if fault && b.held[i] == 0 && b.Hold > 0 {
+		b.held[i] = 1 + uint16((t-b.open*b.size)/b.part())
+		b.due = min(b.due, b.counts(i))
+	}
+}
+
+func (b *baseline) bucket(i int) Moments {
+	return Moments{N: uint64(b.count[i]), Mean: b.sums[i].mean, M2: b.sums[i].m2}
+}
+
+// out tells whether bucket i is kept out at t.
+func (b *baseline) out(i int, t int64) bool { return b.held[i] != 0 && t < b.counts(i) }
+
+// counts is the instant from which a bucket that was kept out counts: the hold
+// after the first sample in fault.
+func (b *baseline) counts(i int) int64 {
+	number := b.open - int64(slot(b.open-int64(i)))
+	return number*b.size + int64(b.held[i]-1)*b.part() + int64(b.Hold)
+}
+
+// part is the precision of held: a bucket has fewer than 65,535 of them.
+func (b *baseline) part() int64 { return b.size/(math.MaxUint16-1) + 1 }
+
+// thresholds are mean -+ k*max(sigma, floor), strictly inside the range: a
+// threshold at the end of the range could never be passed.
+func (b *baseline) thresholds(mean, stddev float64) (lower, upper float64) {
+	width := b.K * max(stddev, b.Floor)
+	lower, upper = mean-width, mean+width
+	if b.Low < b.High {
+		least, most := math.Nextafter(b.Low, math.Inf(1)), math.Nextafter(b.High, math.Inf(-1))
+		lower, upper = min(max(lower, least), most), min(max(upper, least), most)
+	}
+	return lower, upper
+}
+
+func slot(number int64) int {
+	return int(number - floorDiv(number, buckets+1)*(buckets+1))
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}

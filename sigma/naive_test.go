@@ -1,0 +1,261 @@
+package sigma
+
+import (
+	"encoding/binary"
+	"math"
+	"math/big"
+	"testing"
+	"time"
+)
+
+// naive is the specification once more, slowly: it keeps every sample and
+// computes everything from all of them, with big numbers, each time.
+type naive struct {
+	interval time.Duration
+	f        Fault
+	b        *Baseline
+
+	all      []past
+	held     map[int64]int64 // bucket -> instant at which it counts, ns
+	fault    bool
+	episode  bool
+	good     int
+	cleared  int // samples before this place are not in the fault window
+	windows  []float64
+	end      int64
+	bad, n   int
+	tainted  bool
+	judgedAt bool
+}
+
+// past is a sample and whether it was judged, and an anomaly.
+type past struct {
+	ns           int64
+	v            float64
+	judged, away bool
+}
+
+func floored(a, b int64) int64 { return int64(math.Floor(float64(a/1e6) / float64(b/1e6))) }
+
+// stats computes count, mean and sigma of what counts at the instant ns.
+func (n *naive) stats(ns int64) (count int, mean, stddev float64) {
+	size := int64(n.b.Window) / 60
+	open := floored(ns, size)
+	var list []*big.Float
+	sum := new(big.Float).SetPrec(200)
+	for _, p := range n.all {
+		number := floored(p.ns, size)
+		until, held := n.held[number]
+		if number < open-60 || held && ns < until {
+			continue
+		}
+		v := new(big.Float).SetPrec(200).SetFloat64(p.v)
+		list, sum = append(list, v), sum.Add(sum, v)
+	}
+	if count = len(list); count == 0 {
+		return 0, 0, 0
+	}
+	m := new(big.Float).SetPrec(200).Quo(sum, big.NewFloat(float64(count)))
+	mean, _ = m.Float64()
+	if count < 2 {
+		return count, mean, 0
+	}
+	squares := new(big.Float).SetPrec(200)
+	for _, v := range list {
+		d := new(big.Float).SetPrec(200).Sub(v, m)
+		squares.Add(squares, d.Mul(d, d))
+	}
+	stddev, _ = new(big.Float).Sqrt(squares.Quo(squares, big.NewFloat(float64(count-1)))).Float64()
+	return count, mean, stddev
+}
+
+// add judges the sample with the thresholds that the series used, so that a
+// difference in the last digit cannot make the two part.
+func (n *naive) add(ns int64, v float64, anomaly, judged bool) (e, theta float64, fault bool) {
+	n.all = append(n.all, past{ns, v, judged, anomaly})
+	if !judged {
+		n.fault, n.episode, n.good, n.cleared = false, false, 0, len(n.all)
+		return 0, n.f.Floor, false
+	}
+	theta = n.theta(ns)
+	e, bad := n.probability(ns)
+	if anomaly {
+		n.good, n.episode = 0, true
+	} else if n.good++; n.good >= n.f.Clear {
+		n.episode = false
+	}
+	before := n.fault
+	if n.episode && e > theta && bad >= n.f.MinAnomalies {
+		n.fault = true
+	}
+	if n.fault && n.good >= n.f.Clear {
+		n.fault, n.cleared, e = false, len(n.all), 0
+	}
+	n.n++
+	n.tainted = n.tainted || before || n.fault
+	if anomaly {
+		n.bad++
+	}
+	return e, theta, n.fault
+}
+
+// hold notes that the bucket of a sample is kept out.
+func (n *naive) hold(ns int64) {
+	size := int64(n.b.Window) / 60
+	if _, ok := n.held[floored(ns, size)]; !ok && n.fault && n.b.Hold > 0 {
+		begin, part := floored(ns, size)*size, size/65534+1 // to that part of a bucket
+		n.held[floored(ns, size)] = begin + (ns-begin)/part*part + int64(n.b.Hold)
+	}
+}
+
+func (n *naive) probability(ns int64) (e float64, bad int) {
+	slots, count := int(n.f.Window/n.interval), 0
+	for i := len(n.all) - 1; i >= n.cleared && count <= slots; i-- {
+		p := n.all[i]
+		if !p.judged || ns/1e6-p.ns/1e6 > n.f.Window.Milliseconds() {
+			break
+		}
+		if count++; p.away {
+			bad++
+		}
+	}
+	return float64(bad) / float64(max(count, slots)), bad
+}
+
+func (n *naive) theta(ns int64) float64 {
+	if !n.judgedAt {
+		n.judgedAt, n.end = true, ns+int64(n.f.Window)
+	}
+	for ; ns >= n.end; n.end += int64(n.f.Window) {
+		if !n.tainted && n.n > 0 && 2*n.n >= int(n.f.Window/n.interval) {
+			n.windows = append(n.windows, float64(n.bad)/float64(n.n))
+		}
+		n.bad, n.n, n.tainted = 0, 0, false
+	}
+	last := n.windows[max(0, len(n.windows)-60):]
+	if len(last) < 10 {
+		return n.f.Floor
+	}
+	var mean, squares float64
+	for _, e := range last {
+		mean += e / float64(len(last))
+	}
+	for _, e := range last {
+		squares += (e - mean) * (e - mean)
+	}
+	return min(max(mean+n.f.K*math.Sqrt(squares/float64(len(last)-1)), n.f.Floor), n.f.Cap)
+}
+
+// agree feeds one sample to both and compares everything.
+func agree(t *testing.T, s *Series, n *naive, ns int64, v float64) {
+	t.Helper()
+	var count int
+	var mean, stddev float64
+	if n.b != nil {
+		count, mean, stddev = n.stats(ns)
+	}
+	j, err := s.Add(time.Unix(0, ns), v)
+	if err != nil {
+		t.Fatalf("Add(%d, %v): %v", ns, v, err)
+	}
+	finite(t, j)
+	// Chan's formula loses about kappa*u of sigma; kappa is mean/sigma.
+	slack := 1e-12*(math.Abs(mean)+stddev) + 1e-300
+	if n.b != nil && (int(j.Samples) != count || math.Abs(j.Mean-mean) > slack || math.Abs(j.StdDev-stddev) > 1e3*slack) {
+		t.Fatalf("at %d: got n %d, mean %v, sigma %v, want %d, %v, %v", ns, j.Samples, j.Mean, j.StdDev, count, mean, stddev)
+	}
+	e, theta, fault := n.add(ns, v, j.Anomaly, j.Ready)
+	if n.b != nil {
+		n.hold(ns)
+	}
+	if j.E != e || math.Abs(j.ThetaE-theta) > 1e-9 || j.Fault != fault {
+		t.Fatalf("at %d, sample %d: got e %v, theta_e %v, fault %v, want %v, %v, %v", ns, len(n.all), j.E, j.ThetaE, j.Fault, e, theta, fault)
+	}
+	if !j.FirstBad.IsZero() != n.episode {
+		t.Fatalf("at %d: got first bad %v, want an episode: %v", ns, j.FirstBad, n.episode)
+	}
+}
+
+// finite refuses NaN and infinity in any figure.
+func finite(t *testing.T, j Judgement) {
+	t.Helper()
+	for _, v := range []float64{j.Mean, j.StdDev, j.Upper, j.Lower, j.E, j.ThetaE} {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			t.Fatalf("not a finite number in %+v", j)
+		}
+	}
+	if j.E < 0 || j.E > 1 || j.Fault && j.FirstBad.IsZero() || j.Anomaly && !j.Ready {
+		t.Fatalf("impossible: %+v", j)
+	}
+}
+
+// FuzzSeries reads a stream of steps and values and compares the series with
+// the naive one. Each step is 11 bytes: milliseconds, scale and mantissa.
+func FuzzSeries(f *testing.F) {
+	f.Add(uint8(0), []byte("a few bytes are a few samples, whatever they hold"))
+	for kind := uint8(0); kind < 160; kind += 9 {
+		f.Add(kind, stream(kind))
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, data []byte) {
+		interval := []time.Duration{time.Second, 5 * time.Second, 7 * time.Second, 30 * time.Second}[kind%4]
+		fault := Fault{Window: time.Minute, Floor: .05, Cap: .25, MinAnomalies: 1 + int(kind>>2)%3, K: 3, Clear: 1 + int(kind>>4)%4}
+		n := &naive{interval: interval, f: fault, held: map[int64]int64{}}
+		s := availability(t, interval, fault)
+		if kind < 128 {
+			b := Baseline{Window: 5 * time.Minute, K: 2, MinSamples: 5, Direction: Both, Hold: time.Duration(kind>>3) * 17 * time.Second}
+			n.b, s = &b, values(t, interval, fault, b)
+		}
+		ns := start.UnixNano()
+		for ; len(data) >= 11 && len(n.all) < 300; data = data[11:] {
+			step := int64(binary.LittleEndian.Uint16(data)) + 1
+			if data[2] > 250 {
+				step *= 1000 // a gap
+			}
+			ns += step * 1e6
+			v := math.Ldexp(float64(int64(binary.LittleEndian.Uint64(data[3:])))/(1<<63), int(data[2]%40)-20)
+			if n.b == nil {
+				v = float64(data[3] & 1)
+			}
+			agree(t, s, n, ns, v)
+		}
+	})
+}
+
+// stream is a seed: noise with an outage in the middle and a step at the end.
+func stream(kind uint8) []byte {
+	var data []byte
+	x := uint64(kind) + 1
+	for i := range 300 {
+		x = x*6364136223846793005 + 1442695040888963407
+		step := []byte{0, 4 + byte(x>>60), kind%3 + 20}
+		v := x>>2 | 1<<61
+		if i > 150 && i < 180 || i > 250 {
+			v = 3<<61 + x>>4
+		}
+		data = append(data, step...)
+		data = binary.LittleEndian.AppendUint64(data, v)
+	}
+	return data
+}
+
+// FuzzSeries_AnyInput gives any times and values at all.
+func FuzzSeries_AnyInput(f *testing.F) {
+	f.Add(int64(0), 1.0, int64(1), math.NaN(), int64(-5), 1e308)
+	f.Add(int64(math.MaxInt64), -1e100, int64(math.MinInt64), 1e100, int64(1), 5e-324)
+	f.Add(int64(1e9), 1e100, int64(2e9), -1e100, int64(3e9), 1e100)
+	f.Fuzz(func(t *testing.T, t1 int64, v1 float64, t2 int64, v2 float64, t3 int64, v3 float64) {
+		b := Baseline{Window: time.Hour, K: 1e6, MinSamples: 2, Direction: Both, Hold: time.Hour}
+		for _, s := range []*Series{values(t, time.Second, plainFault(.25), b), availability(t, time.Second, plainFault(.25))} {
+			for range 3 {
+				for _, x := range []struct {
+					ns int64
+					v  float64
+				}{{t1, v1}, {t2, v2}, {t3, v3}, {t1 + 1, v3}, {t2 + 1, v1}} {
+					if j, err := s.Add(time.Unix(0, x.ns), x.v); err == nil {
+						finite(t, j)
+					}
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,104 @@
+package sigma
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Direction tells on which side of the mean an anomaly lies.
+type Direction string
+
+// The directions of a baseline. Upper is meant where none is named.
+const (
+	Upper Direction = "upper"
+	Lower Direction = "lower"
+	Both  Direction = "both"
+)
+
+// MaxSlots is the largest number of intervals that one fault window may hold.
+// It bounds the memory of a series: 3 bytes each.
+const MaxSlots = 3600
+
+// Fault says when anomalies become a fault (DETECTION 4.4 and 4.5).
+type Fault struct {
+	Window       time.Duration // the sliding window of e, 1s to 24h
+	Floor, Cap   float64       // limits of the threshold of e, 0 <= Floor <= Cap < 1
+	MinAnomalies int           // fewer anomalies in the window are no fault, >= 1
+	K            float64       // standard deviations of e above its mean, >= 0
+	Clear        int           // consecutive good samples that end a fault, >= 1
+}
+
+// Baseline says what is normal for a value (DETECTION 4.2 and 4.3).
+type Baseline struct {
+	Window     time.Duration // what came before is remembered this long, >= 1m
+	K          float64       // standard deviations between mean and threshold, >= 0
+	MinSamples int           // no threshold with fewer samples, >= 2
+	Floor      float64       // least standard deviation, in the unit of the value
+	Direction  Direction
+	Hold       time.Duration // buckets of a fault stay out at most this long
+	Low, High  float64       // range of the value; Low >= High: it has none
+}
+
+// Slots is the number of whole intervals in the fault window: the divisor of e
+// until the window is full. A window holds at most Slots+1 samples.
+func (f Fault) Slots(interval time.Duration) int {
+	return int(f.Window / max(interval, 1))
+}
+
+// Bad is m of DETECTION 6.1: how many bad samples in a row after good ones turn
+// the fault on, whatever the history of e was. It is 0 when no number does: such
+// a fault can never fire.
+//
+// It compares as Add does, so that rounding cannot set the two apart.
+func (f Fault) Bad(interval time.Duration) int {
+	slots := f.Slots(interval)
+	n := float64(slots + 1)
+	m := max(1, int(f.Cap*n))
+	for m <= slots && float64(m)/n <= f.Cap {
+		m++
+	}
+	if m = max(m, f.MinAnomalies); m > slots {
+		return 0
+	}
+	return m
+}
+
+// check names everything that is wrong with f for samples every interval.
+func (f Fault) check(interval time.Duration) error {
+	return errors.Join(
+		want(interval > 0, "interval is %v, want more than 0", interval),
+		want(f.Window >= time.Second && f.Window <= 24*time.Hour, "fault window is %v, want 1s to 24h", f.Window),
+		want(f.Slots(interval) >= 1, "fault window %v is shorter than the interval %v", f.Window, interval),
+		want(f.Slots(interval) <= MaxSlots, "fault window %v holds more than %d intervals of %v", f.Window, MaxSlots, interval),
+		want(f.Floor >= 0 && f.Floor <= f.Cap && f.Cap < 1, "floor %v and cap %v: want 0 <= floor <= cap < 1", f.Floor, f.Cap),
+		want(f.MinAnomalies >= 1, "min_anomalies is %d, want at least 1", f.MinAnomalies),
+		want(within(f.K, 0, 1e6), "k_e is %v, want 0 to 1e6", f.K),
+		want(f.Clear >= 1, "clear is %d, want at least 1", f.Clear),
+	)
+}
+
+// check names everything that is wrong with b.
+func (b Baseline) check() error {
+	side := b.Direction == "" || b.Direction == Upper || b.Direction == Lower || b.Direction == Both
+	return errors.Join(
+		want(b.Window >= time.Minute, "baseline window is %v, want at least 1m", b.Window),
+		want(within(b.K, 0, 1e6), "k is %v, want 0 to 1e6", b.K),
+		want(b.MinSamples >= 2, "min_samples is %d, want at least 2", b.MinSamples),
+		want(within(b.Floor, 0, limit), "baseline floor is %v, want a number from 0", b.Floor),
+		want(side, "direction is %q, want upper, lower or both", b.Direction),
+		want(b.Hold >= 0, "hold is %v, want 0 or more", b.Hold),
+		want(!math.IsNaN(b.Low) && !math.IsNaN(b.High), "the range is %v to %v, want numbers", b.Low, b.High),
+	)
+}
+
+// within is false for NaN.
+func within(v, low, high float64) bool { return v >= low && v <= high }
+
+func want(ok bool, format string, args ...any) error {
+	if ok {
+		return nil
+	}
+	return fmt.Errorf(format, args...)
+}

@@ -1,0 +1,209 @@
+package sigma
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// limit is the largest magnitude that is taken: squares of it, and sums of
+// those, are still finite.
+const limit = 1e100
+
+// Reasons for which Add refuses a sample. A refused sample changes nothing but
+// its count in Refused.
+var (
+	ErrNotFinite  = errors.New("the value is not a finite number, or beyond 1e100")
+	ErrOutOfOrder = errors.New("the sample is older than the one before")
+	ErrDuplicate  = errors.New("there is a sample of this instant already")
+	ErrTime       = errors.New("the instant is not in the years 1830 to 2110")
+)
+
+// Refused counts the samples that Add has refused.
+type Refused struct{ NotFinite, OutOfOrder, Duplicate, Time uint64 }
+
+// Judgement is what is known at one sample. Mean, StdDev and the thresholds
+// come from before it; e and everything below include it.
+type Judgement struct {
+	Samples      uint64  // in the baseline; 0 for availability
+	Mean, StdDev float64 // of the baseline
+	Ready        bool    // the sample was judged; always true for availability
+	HasUpper     bool
+	HasLower     bool
+	Upper, Lower float64 // thresholds, if there are such
+	Anomaly      bool    // strictly beyond a threshold; for availability: failed
+
+	Anomalies, InWindow int     // in the fault window
+	E, ThetaE           float64 // fault probability and its threshold
+	Fault               bool
+
+	// FirstBad is the first anomaly of the present episode, zero outside of one.
+	// An episode lasts until Clear consecutive good samples and may be over
+	// before it becomes a fault; a fault always lies in an episode.
+	FirstBad time.Time
+	LastGood time.Time // the last judged sample that was no anomaly; zero: none
+}
+
+// Series judges the samples of one series.
+type Series struct {
+	fault    Fault
+	baseline *baseline // nil: any value but 0 is an anomaly
+	window   window
+	history  history
+
+	begun, inFault, bad, good bool   // bad: in an episode; good: lastGood is set
+	run                       uint32 // good samples in a row
+	last, firstBad, lastGood  int64
+	refused                   Refused
+}
+
+// NewAvailability makes a series whose value is 1 for a failed probe and 0 for
+// a good one. It has no baseline and needs no warm-up. Samples are expected
+// every interval.
+func NewAvailability(interval time.Duration, f Fault) (*Series, error) {
+	if err := f.check(interval); err != nil {
+		return nil, fmt.Errorf("availability every %v: %w", interval, err)
+	}
+	return &Series{fault: f, window: newWindow(f.Slots(interval), f.Window)}, nil
+}
+
+// NewValue makes a series of any value, judged against its own past. Until the
+// baseline holds MinSamples nothing is judged, and there is no fault.
+func NewValue(interval time.Duration, f Fault, b Baseline) (*Series, error) {
+	if err := errors.Join(f.check(interval), b.check()); err != nil {
+		return nil, fmt.Errorf("values every %v: %w", interval, err)
+	}
+	if b.Direction == "" {
+		b.Direction = Upper
+	}
+	s, err := NewAvailability(interval, f)
+	if err != nil {
+		return nil, err
+	}
+	s.baseline = newBaseline(b)
+	return s, nil
+}
+
+// Add judges one sample and then learns it. The error is one of the Err values;
+// nothing is judged or learned then. Add allocates nothing.
+func (s *Series) Add(t time.Time, v float64) (Judgement, error) {
+	now := t.UnixNano()
+	if err := s.admit(t, now, v); err != nil {
+		return Judgement{}, err
+	}
+	if s.begun && now-s.last > int64(s.fault.Window) {
+		s.window.empty() // stamps hold only part of the time
+	}
+	s.begun, s.last = true, now
+	j := Judgement{Ready: true, Anomaly: v != 0}
+	if s.baseline != nil {
+		s.compare(now, v, &j)
+	}
+	if j.Ready {
+		s.weigh(now, &j)
+	} else {
+		s.reset()
+	}
+	if s.baseline != nil {
+		s.baseline.learn(now, v, s.inFault)
+	}
+	s.tell(&j)
+	return j, nil
+}
+
+// Refused tells how many samples were refused so far, by reason.
+func (s *Series) Refused() Refused { return s.refused }
+
+func (s *Series) admit(t time.Time, now int64, v float64) error {
+	const far = 1 << 32 // seconds; differences of nanoseconds stay in 64 bits
+	switch {
+	case t.Unix() < -far || t.Unix() > far:
+		s.refused.Time++
+		return ErrTime
+	case !(math.Abs(v) <= limit):
+		s.refused.NotFinite++
+		return ErrNotFinite
+	case s.begun && now == s.last:
+		s.refused.Duplicate++
+		return ErrDuplicate
+	case s.begun && now < s.last:
+		s.refused.OutOfOrder++
+		return ErrOutOfOrder
+	}
+	return nil
+}
+
+// compare sets what the baseline says of v.
+func (s *Series) compare(now int64, v float64, j *Judgement) {
+	b := s.baseline
+	b.at(now)
+	m := b.before(now)
+	j.Samples, j.Mean, j.StdDev = m.N, m.Mean, m.StdDev()
+	j.Ready, j.Anomaly = m.N >= uint64(b.MinSamples), false
+	if !j.Ready {
+		return
+	}
+	j.HasUpper, j.HasLower = b.Direction != Lower, b.Direction != Upper
+	lower, upper := b.thresholds(j.Mean, j.StdDev)
+	if j.HasUpper {
+		j.Upper, j.Anomaly = upper, v > upper
+	}
+	if j.HasLower {
+		j.Lower, j.Anomaly = lower, j.Anomaly || v < lower
+	}
+}
+
+// weigh decides about the fault from the window that ends with this sample.
+func (s *Series) weigh(now int64, j *Judgement) {
+	s.history.at(now, &s.fault, s.window.slots())
+	s.window.add(now, j.Anomaly)
+	s.follow(now, j.Anomaly)
+	before := s.inFault
+	j.E, j.ThetaE = s.window.e(), s.history.theta
+	if s.bad && j.E > j.ThetaE && s.window.a >= s.fault.MinAnomalies {
+		s.inFault = true
+	}
+	if s.inFault && int(s.run) >= s.fault.Clear {
+		s.inFault = false
+		s.window.empty()
+		j.E = 0
+	}
+	s.history.add(j.Anomaly, before || s.inFault)
+}
+
+// follow keeps the episode: from the first bad sample to Clear good ones.
+func (s *Series) follow(now int64, anomaly bool) {
+	if anomaly {
+		if !s.bad {
+			s.bad, s.firstBad = true, now
+		}
+		s.run = 0
+		return
+	}
+	s.good, s.lastGood = true, now
+	s.run = min(s.run+1, math.MaxUint32-1)
+	s.bad = s.bad && int(s.run) < s.fault.Clear
+}
+
+// reset ends what cannot be judged any more: without a baseline there is no
+// fault.
+func (s *Series) reset() {
+	s.inFault, s.bad, s.run = false, false, 0
+	s.window.empty()
+}
+
+// tell copies the state after the sample into j.
+func (s *Series) tell(j *Judgement) {
+	j.Fault = s.inFault
+	j.Anomalies, j.InWindow = s.window.a, s.window.n
+	if !j.Ready {
+		j.ThetaE = s.fault.Floor
+	}
+	if s.bad {
+		j.FirstBad = time.Unix(0, s.firstBad).UTC()
+	}
+	if s.good {
+		j.LastGood = time.Unix(0, s.lastGood).UTC()
+	}
+}
