@@ -1,0 +1,196 @@
+// Package promapi asks a Prometheus-compatible API. It is given a URL with an
+// http_config and a time-out; it gives instant vectors and the intervals of the
+// rule groups. Whatever is not the whole answer is an error: warnings, partial
+// data, a body beyond the limit, a type other than vector or scalar. Nothing is
+// repeated beyond the one change from GET to POST.
+package promapi
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+)
+
+// Settings is one entry of the configuration key prometheus.
+type Settings struct {
+	Name       string                   `yaml:"name"`
+	URL        string                   `yaml:"url"`
+	HTTPConfig *config.HTTPClientConfig `yaml:"http_config"`
+	Timeout    model.Duration           `yaml:"timeout"` // of one question, all of it; default 2s
+}
+
+// SetDirectory makes the *_file and other file names of http_config relative to dir.
+func (s *Settings) SetDirectory(dir string) { s.HTTPConfig.SetDirectory(dir) }
+
+// Check reports every mistake with its path below the entry.
+func (s *Settings) Check(report func(path, text string)) {
+	if s.Name == "" {
+		report("name", "missing; services name their Prometheus by it")
+	}
+	if _, err := baseURL(s.URL); err != nil {
+		report("url", err.Error())
+	}
+	if s.Timeout < 0 {
+		report("timeout", fmt.Sprintf("got %s, want more than 0s", s.Timeout))
+	}
+}
+
+// The limits of one question. Sixteen MiB hold about 100,000 series; a question
+// of ours answers with the members of one service at most.
+const (
+	defaultTimeout = 2 * time.Second
+	bodyLimit      = 16 << 20 // bytes of one answer
+	errorLimit     = 1 << 10  // bytes of a foreign error text that are shown
+)
+
+// Client asks one API. It is safe for concurrent use: connections are kept and
+// shared, answers are not.
+type Client struct {
+	name    string
+	base    *url.URL
+	http    *http.Client
+	timeout time.Duration
+	limit   int64
+}
+
+// New gives a client. Nothing is asked yet; a file of http_config that cannot
+// be read is an error.
+func New(s Settings) (*Client, error) {
+	base, err := baseURL(s.URL)
+	if err != nil {
+		return nil, fmt.Errorf("prometheus %q: url: %w", s.Name, err)
+	}
+	client, err := config.NewClientFromConfig(*cmp.Or(s.HTTPConfig, &config.DefaultHTTPClientConfig), "promapi", config.WithUserAgent("onefiveten"))
+	if err != nil {
+		return nil, fmt.Errorf("prometheus %q: http_config: %w", s.Name, err)
+	}
+	timeout := cmp.Or(time.Duration(s.Timeout), defaultTimeout)
+	return &Client{name: s.Name, base: base, http: client, timeout: timeout, limit: bodyLimit}, nil
+}
+
+// baseURL reads the URL under which the API lies, with or without a path. What
+// follows ? would be lost when the API's own path is joined, and so is refused.
+func baseURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("got %q, want http://host:port or https://host:port", text)
+	}
+	if u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("got %q, want it without ? and #", text)
+	}
+	return u, nil
+}
+
+// Point is one element of an instant vector. Labels come without the metric
+// name; a scalar is one point without labels.
+type Point struct {
+	Labels map[string]string
+	At     time.Time // of the evaluation, Prometheus' clock
+	Value  float64
+}
+
+// Query asks an instant query, evaluated at the moment of the server. An empty
+// vector is no error. An error names this Prometheus and the query.
+func (c *Client) Query(ctx context.Context, query string) ([]Point, error) {
+	seconds := strconv.FormatFloat(c.timeout.Seconds(), 'f', -1, 64) // so that the server gives up, too
+	points, err := read(ctx, c, "api/v1/query", url.Values{"query": {query}, "timeout": {seconds}}, parseVector)
+	if err != nil {
+		return nil, fmt.Errorf("asking %s for %s: %w", c.name, query, err)
+	}
+	return points, nil
+}
+
+// RuleGroup is one evaluated group and the names of its alerting rules. An alert
+// cannot come sooner than Interval after its cause.
+type RuleGroup struct {
+	File, Name string
+	Interval   time.Duration
+	Alerts     []string
+}
+
+// RuleGroups lists the groups that hold alerting rules, in the server's order.
+func (c *Client) RuleGroups(ctx context.Context) ([]RuleGroup, error) {
+	groups, err := read(ctx, c, "api/v1/rules", url.Values{"type": {"alert"}}, parseRules)
+	if err != nil {
+		return nil, fmt.Errorf("asking %s for its rules: %w", c.name, err)
+	}
+	return groups, nil
+}
+
+// read asks and lets parse read the data of the answer. The time-out spans all.
+func read[T any](ctx context.Context, c *Client, path string, form url.Values, parse func([]byte) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %s: %w", c.timeout, context.DeadlineExceeded))
+	defer cancel()
+	status, body, err := c.ask(ctx, c.base.JoinPath(path), form)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case err == nil && status != http.StatusOK:
+		err = refusal(status, body)
+	}
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return parse(body)
+}
+
+// ask sends GET, and POST where the server does not take that: a method that is
+// not allowed, or a query too long for a URL. Nothing else is asked twice.
+func (c *Client) ask(ctx context.Context, target *url.URL, form url.Values) (int, []byte, error) {
+	get := *target
+	get.RawQuery = form.Encode()
+	status, body, err := c.send(ctx, http.MethodGet, get.String(), nil)
+	if err == nil && (status == http.StatusMethodNotAllowed || status == http.StatusRequestURITooLong) {
+		return c.send(ctx, http.MethodPost, target.String(), strings.NewReader(form.Encode()))
+	}
+	return status, body, err
+}
+
+// send makes one request and reads its answer. What net/http says of the URL is
+// left out: it holds the query once more.
+func (c *Client) send(ctx context.Context, method, target string, form io.Reader) (int, []byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, target, form)
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Accept", "application/json")
+	if form != nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		if outer := (*url.Error)(nil); errors.As(err, &outer) {
+			err = outer.Err
+		}
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	body, err := c.readAll(response.Body)
+	return response.StatusCode, body, err
+}
+
+// readAll reads an answer whole, up to the limit: half of one is an error.
+func (c *Client) readAll(from io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(from, c.limit+1))
+	if err == nil && int64(len(body)) > c.limit {
+		err = fmt.Errorf("more than %d bytes; narrow the query", c.limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	return body, nil
+}
