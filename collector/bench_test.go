@@ -1,0 +1,180 @@
+package collector
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/onefiveten/onefiveten/probe"
+)
+
+// phases are what a probe of HTTP gives, as package probe does.
+var phases = []string{"resolve", "connect", "tls", "processing", "transfer"}
+
+func httpResult() probe.Result {
+	r := good(12345 * time.Microsecond)
+	for i, p := range phases {
+		r.Samples = append(r.Samples, probe.Sample{Name: "probe_http_duration_seconds", Help: "Duration of http request by phase, summed over all redirects", Labels: []probe.Label{{Name: "phase", Value: p}}, Value: .00123456 * float64(i+1)})
+	}
+	for name, v := range map[string]float64{
+		"probe_dns_lookup_time_seconds": .000123, "probe_ip_protocol": 4, "probe_ip_addr_hash": 1268118805, "probe_http_status_code": 200,
+		"probe_http_content_length": 512, "probe_http_uncompressed_body_length": 512, "probe_http_redirects": 0, "probe_http_ssl": 0,
+		"probe_http_version": 1.1, "probe_failed_due_to_regex": 0,
+	} {
+		r.Samples = append(r.Samples, probe.Sample{Name: name, Help: "Help of " + name, Value: v})
+	}
+	return r
+}
+
+// many is a collector of n targets that have each been probed a few times.
+func many(b testing.TB, n int) *Collector {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf(`{url: "http://10.0.%d.%d:8080/health", labels: {node: node-%d, zone: z%d}}`, i/250, i%250, i, i%3))
+	}
+	c := New("a", log.NewNopLogger())
+	text := strings.Replace(shop, `{url: "http://n1/", labels: {node: n1, zone: za}}`, strings.Join(list, ", "), 1)
+	text = "baselines: {default: {min_samples: 2}}\n" + text
+	if err := c.Apply(parse(b, text), (&fake{}).modules(), proved); err != nil {
+		b.Fatal(err)
+	}
+	for _, t := range c.table.Load().targets {
+		for range 4 {
+			t.finish(c, httpResult())
+		}
+	}
+	return c
+}
+
+// vectors holds the same series in GaugeVec and CounterVec of client_golang.
+func vectors(b testing.TB, page string) http.Handler {
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(page))
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := prometheus.NewRegistry()
+	for name, f := range families {
+		if !slices.Contains(labelNames(f.Metric[0]), "instance") {
+			continue // the few that do not grow with the targets
+		}
+		if f.GetType() == dto.MetricType_HISTOGRAM {
+			names := labelNames(f.Metric[0])
+			v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: f.GetHelp(), NativeHistogramBucketFactor: 1.1}, names)
+			for _, m := range f.Metric {
+				v.With(labelMap(m)).Observe(.1)
+			}
+			r.MustRegister(v)
+			continue
+		}
+		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: f.GetHelp()}, labelNames(f.Metric[0]))
+		for _, m := range f.Metric {
+			v.With(labelMap(m)).Set(m.GetGauge().GetValue() + m.GetCounter().GetValue())
+		}
+		r.MustRegister(v)
+	}
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{DisableCompression: true})
+}
+
+func labelNames(m *dto.Metric) (names []string) {
+	for _, l := range m.Label {
+		names = append(names, l.GetName())
+	}
+	return names
+}
+
+func labelMap(m *dto.Metric) prometheus.Labels {
+	all := prometheus.Labels{}
+	for _, l := range m.Label {
+		all[l.GetName()] = l.GetValue()
+	}
+	return all
+}
+
+// sinkhole is a client that reads everything and keeps nothing.
+type sinkhole struct {
+	header http.Header
+	n      int64
+}
+
+func (s *sinkhole) Header() http.Header         { return s.header }
+func (s *sinkhole) WriteHeader(int)             {}
+func (s *sinkhole) Write(b []byte) (int, error) { s.n += int64(len(b)); return len(b), nil }
+
+func scrapes(b *testing.B, h http.Handler, accept string) time.Duration {
+	r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/metrics/probes", nil)
+	r.Header.Set("Accept", accept)
+	w := &sinkhole{header: http.Header{}}
+	h.ServeHTTP(w, r)
+	w.n = 0
+	b.ReportAllocs()
+	for b.Loop() {
+		h.ServeHTTP(w, r)
+	}
+	b.ReportMetric(float64(w.n)/float64(b.N)/1e6, "MB/scrape")
+	return b.Elapsed() / time.Duration(b.N)
+}
+
+// BenchmarkScrape measures a scrape of 5,000 targets with their default series
+// beside GaugeVec and promhttp with the same series, neither compressed.
+func BenchmarkScrape(b *testing.B) {
+	c := many(b, 5000)
+	page := scrape(b, c, "").Body.String()
+	var ours, theirs, proto, theirProto time.Duration
+	b.Run("ours/text", func(b *testing.B) {
+		ours = scrapes(b, c, "")
+		b.ReportMetric(float64(strings.Count(page, "instance=")), "series")
+	})
+	b.Run("ours/protobuf", func(b *testing.B) { proto = scrapes(b, c, protobuf) })
+	h := vectors(b, page)
+	b.Run("promhttp/text", func(b *testing.B) { theirs = scrapes(b, h, "") })
+	b.Run("promhttp/protobuf", func(b *testing.B) { theirProto = scrapes(b, h, protobuf) })
+	b.Run("ratio", func(b *testing.B) {
+		for b.Loop() {
+		}
+		if theirs > 0 && theirProto > 0 {
+			b.ReportMetric(float64(ours)/float64(theirs), "text")
+			b.ReportMetric(float64(proto)/float64(theirProto), "protobuf")
+		}
+	})
+}
+
+// BenchmarkFinish measures what the schedule adds to one probe.
+func BenchmarkFinish(b *testing.B) {
+	c := many(b, 1)
+	t, r := c.table.Load().targets[0], httpResult()
+	b.ReportAllocs()
+	for b.Loop() {
+		t.finish(c, r)
+	}
+}
+
+// BenchmarkMemory measures what one target holds.
+func BenchmarkMemory(b *testing.B) {
+	const n = 2000
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		c := many(b, n)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/target")
+		if err := c.write(&textSink{w: io.Discard}, &buffers{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

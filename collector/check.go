@@ -1,0 +1,291 @@
+package collector
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/onefiveten/onefiveten/sigma"
+)
+
+const (
+	notYet    = "known, not yet available"
+	holdExtra = 5 * time.Minute // the hold must outlive recover by more than this
+)
+
+// reserved are label names that targets may not carry: the exporter sets them,
+// or rules and Alertmanager give them a meaning (DETECTION 3.3).
+var reserved = []string{
+	"le", "quantile", "reason", "signal", "bound", "phase", "alertname", "observer", "probe", "instance", "job",
+	"service", "role", "owner", "mode", "severity", "heal", "scope", "dimension", "member", "rule_set",
+}
+
+// reporter takes one mistake and the path of the key that it is about.
+type reporter func(path, text string)
+
+// under puts a prefix before each path.
+func (r reporter) under(format string, args ...any) reporter {
+	prefix := fmt.Sprintf(format, args...)
+	return func(path, text string) { r(strings.TrimSuffix(prefix+path, "."), text) }
+}
+
+// unless reports when ok is false.
+func (r reporter) unless(ok bool, path, format string, args ...any) {
+	if !ok {
+		r(path, fmt.Sprintf(format, args...))
+	}
+}
+
+// Check reports every mistake that the settings hold by themselves. Modules are
+// looked at by CheckModules.
+func (s Settings) Check(report func(path, text string)) {
+	r := reporter(report)
+	r.unless(s.Signals == nil, "signals", notYet)
+	r.unless(s.Backend != "promql", "backend", "promql: %s", notYet)
+	r.unless(slices.Contains([]string{"", exporter, "promql"}, s.Backend), "backend", "got %q, want exporter", s.Backend)
+	checkExpose(r, s.Expose)
+	r.unless(s.Job == "" || utf8.ValidString(s.Job), "job", "got %q, want a text in UTF-8", s.Job)
+	s.checkBuckets(r)
+	checkNames(r, "observers", s.Observers, func(i int) string { return fmt.Sprintf("observers[%d]", i) })
+	s.checkBaselines(r)
+	s.checkProbes(r)
+	s.checkServices(r)
+}
+
+// checkExpose takes nothing for the default.
+func checkExpose(r reporter, word string) {
+	r.unless(slices.Contains([]string{"", minimal, full}, word), "expose", "got %q, want minimal or full", word)
+}
+
+// checkNames reports empty names and doubles; at gives the path of a name.
+func checkNames(r reporter, what string, names []string, at func(int) string) {
+	for i, n := range names {
+		switch {
+		case n == "" || !utf8.ValidString(n):
+			r(at(i), fmt.Sprintf("name %q, want a text in UTF-8", n))
+		case slices.Index(names, n) < i:
+			r(at(i), fmt.Sprintf("name %q stands twice in %s", n, what))
+		}
+	}
+}
+
+// checkBuckets wants what a histogram can be made of: bounds that rise.
+func (s Settings) checkBuckets(r reporter) {
+	for i, b := range s.DurationBuckets {
+		rising := i == 0 || b > s.DurationBuckets[i-1]
+		r.unless(b > 0 && !math.IsInf(b, 0) && rising, fmt.Sprintf("duration_buckets[%d]", i), "got %v, want seconds above 0 that rise", b)
+	}
+}
+
+// checkBaselines looks at the default one too: its hold may be too short for a
+// service that takes longer to recover, though nobody has written it down.
+func (s Settings) checkBaselines(r reporter) {
+	complete := s.Complete("self")
+	for _, name := range slices.Sorted(maps.Keys(complete.Baselines)) {
+		b, at := complete.Baselines[name], r.under("baselines.%s.", name)
+		b.check(at)
+		service, longest := complete.slowest(name)
+		least := model.Duration(longest + holdExtra)
+		at.unless(service == "" || b.Hold > least, "hold", "got %s, want more than %s: the recover target of service %q and 5m", b.Hold, least, service)
+	}
+}
+
+// slowest is the service with the longest recover target among those that use
+// a baseline. A fault of that length must not become the new normal.
+func (s Settings) slowest(baseline string) (service string, longest time.Duration) {
+	for _, v := range s.Services {
+		if d := time.Duration(v.Targets.Recover); v.Signals[latency].Baseline == baseline && d > longest {
+			service, longest = v.Name, d
+		}
+	}
+	return service, longest
+}
+
+// check looks at what sigma would refuse, in the words of the configuration, and
+// at the season, which is a later work.
+func (b Baseline) check(r reporter) {
+	r.unless(time.Duration(b.Window) >= time.Minute, "window", "got %s, want 1m or more", b.Window)
+	r.unless(b.K >= 0 && b.K <= 1e6, "k", "got %v, want 0 to 1e6", b.K)
+	r.unless(b.MinSamples >= 2, "min_samples", "got %d, want 2 or more", b.MinSamples)
+	r.unless(b.Floor >= 0 && !math.IsInf(b.Floor, 0), "floor", "got %v, want 0 or more", b.Floor)
+	sides := []sigma.Direction{sigma.Upper, sigma.Lower, sigma.Both}
+	r.unless(slices.Contains(sides, b.Direction), "direction", "got %q, want upper, lower or both", b.Direction)
+	r.unless(b.Season == noSeason, "season", "%q: %s, want none", b.Season, notYet)
+}
+
+// checkProbes looks at each probe and whether its service exists. Two probes of
+// one name could not be told apart on the page.
+func (s Settings) checkProbes(r reporter) {
+	names, services := make([]string, len(s.Probes)), make([]string, len(s.Services))
+	for i, v := range s.Services {
+		services[i] = v.Name
+	}
+	for i, p := range s.Probes {
+		names[i] = p.Name
+		at := r.under("probes[%d].", i)
+		p.check(at)
+		at.unless(slices.Contains(services, p.Service), "service", "%q is not among the services", p.Service)
+	}
+	checkNames(r, "probes", names, func(i int) string { return fmt.Sprintf("probes[%d].name", i) })
+}
+
+// check looks at one probe by itself. A target that stands twice would give each
+// of its series twice, and Prometheus would refuse the whole page.
+func (p Probe) check(r reporter) {
+	r.unless(p.FileSD == nil, "file_sd", notYet)
+	r.unless(p.HTTPSD == nil, "http_sd", notYet)
+	r.unless(p.Role == roleNode || p.Role == roleEntry, "role", "got %q, want node or entry", p.Role)
+	r.unless(time.Duration(p.Interval) >= time.Second, "interval", "got %s, want 1s or more", p.Interval)
+	r.unless(p.Overlap >= 1 && p.Overlap <= 1000, "overlap", "got %d, want 1 to 1000", p.Overlap)
+	r.unless(p.Module != "", "module", "no module named")
+	found := len(p.Targets) > 0 || p.FileSD != nil || p.HTTPSD != nil
+	r.unless(found, "targets", "no target, want at least one")
+	first := map[string]int{}
+	for i, t := range p.Targets {
+		at := r.under("targets[%d].", i)
+		before, double := first[t.URL]
+		at.unless(!double, "url", "%q is target %d of this probe already", t.URL, before)
+		first[t.URL] = i
+		t.check(at, p.Role)
+	}
+}
+
+// check looks at one address. Its labels become labels of every result, so that
+// they must not hide those that rules and route read.
+func (t Target) check(r reporter, role string) {
+	r.unless(t.URL != "" && utf8.ValidString(t.URL), "url", "got %q, want an address", t.URL)
+	for _, name := range slices.Sorted(maps.Keys(t.Labels)) {
+		value := t.Labels[name]
+		at := "labels." + name
+		switch {
+		case !model.LegacyValidation.IsValidLabelName(name):
+			r(at, fmt.Sprintf("label name %q, want letters, digits and _", name))
+		case slices.Contains(reserved, name) || strings.HasPrefix(name, "exported_") || strings.HasPrefix(name, "__"):
+			r(at, fmt.Sprintf("label name %q is reserved", name))
+		case role == roleEntry && name == roleNode:
+			r(at, "an entry is no node: leave the label out, or set role: node")
+		case value == "" || !utf8.ValidString(value):
+			r(at, fmt.Sprintf("got %q, want a text in UTF-8", value))
+		}
+	}
+}
+
+// checkServices looks at each service and at what it says of its signals.
+func (s Settings) checkServices(r reporter) {
+	names := make([]string, len(s.Services))
+	for i, v := range s.Services {
+		names[i] = v.Name
+		at := r.under("services[%d].", i)
+		v.check(at)
+		v.checkObservers(at, s.Observers)
+		s.checkSignals(at, v)
+	}
+	checkNames(r, "services", names, func(i int) string { return fmt.Sprintf("services[%d].name", i) })
+}
+
+// check looks at one service by itself. What a proof needs beyond that, such as
+// a mode that can page at all, the rules check.
+func (v Service) check(r reporter) {
+	r.unless(v.Owner != "", "owner", "no owner, want who answers for the service")
+	r.unless(v.Severity == page || v.Severity == ticket, "severity", "got %q, want page or ticket", v.Severity)
+	checkNames(r, "dimensions", v.Dimensions, func(i int) string { return fmt.Sprintf("dimensions[%d]", i) })
+	for i, d := range v.Dimensions {
+		ok := model.LegacyValidation.IsValidLabelName(d) && !slices.Contains(reserved, d)
+		r.unless(ok, fmt.Sprintf("dimensions[%d]", i), "got %q, want the name of a label of targets, such as node", d)
+	}
+	t := v.Targets
+	r.unless(t.Detect > 0 && t.Detect <= t.Locate && t.Locate <= t.Recover, "targets",
+		"got detect %s, locate %s, recover %s, want 0 < detect <= locate <= recover", t.Detect, t.Locate, t.Recover)
+}
+
+// checkObservers wants those who watch a service among all observers: a name
+// that nobody bears would be missed for ever.
+func (v Service) checkObservers(r reporter, all []string) {
+	checkNames(r, "observers", v.Observers, func(i int) string { return fmt.Sprintf("observers[%d]", i) })
+	for i, o := range v.Observers {
+		r.unless(slices.Contains(all, o), fmt.Sprintf("observers[%d]", i), "%q is not listed in observers", o)
+	}
+}
+
+// checkSignals looks at the signals that a service names; the fault is looked at
+// with its defaults, so that a floor over the default cap is found.
+func (s Settings) checkSignals(r reporter, v Service) {
+	complete := s.Complete("self")
+	for _, name := range slices.Sorted(maps.Keys(v.Signals)) {
+		g, at := v.Signals[name], r.under("signals.%s.", name)
+		if name != availability && name != latency {
+			at("", "got "+name+", want availability or latency; signals of queries are "+notYet)
+			continue
+		}
+		checkExpose(at, g.Expose)
+		at.unless(g.Mode == "" || g.Mode == page || g.Mode == ticket, "mode", "got %q, want page or ticket", g.Mode)
+		at.unless(g.Targets.Detect >= 0, "targets.detect", "got %s, want more than 0s", g.Targets.Detect)
+		if name == availability {
+			at.unless(g.Baseline == "", "baseline", "availability has none: a failed probe is bad at once")
+		} else if _, known := complete.Baselines[g.Baseline]; g.Baseline != "" {
+			at.unless(known, "baseline", "%q is not among the baselines", g.Baseline)
+		}
+		g.complete(name, complete).Fault.check(at.under("fault."), complete.intervals(v.Name))
+	}
+}
+
+// intervals are those of the probes of a service, each once.
+func (s Settings) intervals(service string) []time.Duration {
+	var all []time.Duration
+	for _, p := range s.Probes {
+		if p.Service == service && p.Interval > 0 {
+			all = append(all, time.Duration(p.Interval))
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// check looks at a completed fault and the intervals that it judges.
+func (f Fault) check(r reporter, intervals []time.Duration) {
+	m := f.Sigma()
+	if m.Window < time.Second || m.Window > 24*time.Hour {
+		r("fault_window", fmt.Sprintf("got %s, want 1s to 24h", f.Window))
+		intervals = nil // they would say the same again
+	}
+	for _, p := range intervals {
+		slots := m.Slots(p)
+		r.unless(slots >= 1 && slots <= sigma.MaxSlots, "fault_window", "got %s, want 1 to %d times the interval of %s", f.Window, sigma.MaxSlots, p)
+	}
+	r.unless(m.Floor >= 0 && m.Floor < 1, "floor", "got %v, want 0 or more and below 1", m.Floor)
+	if f.Cap != nil {
+		r.unless(m.Cap > 0 && m.Cap < 1, "cap", "got %v, want above 0 and below 1", m.Cap)
+		r.unless(m.Floor <= m.Cap, "cap", "got %v, want the floor of %v or more", m.Cap, m.Floor)
+	}
+	r.unless(m.MinAnomalies >= 1, "min_anomalies", "got %d, want 1 or more", m.MinAnomalies)
+	r.unless(m.K >= 0 && m.K <= 1e6, "k_e", "got %v, want 0 to 1e6", m.K)
+	r.unless(m.Clear >= 1 && m.Clear <= 1e6, "clear", "got %d, want 1 or more", m.Clear)
+}
+
+// CheckModules reports probes whose module is missing, or may take longer than
+// the interval allows.
+func (s Settings) CheckModules(modules map[string]Module, report func(path, text string)) {
+	r := reporter(report)
+	for i, p := range s.Probes {
+		at := r.under("probes[%d].", i)
+		m, ok := modules[p.Module]
+		if !ok {
+			at.unless(p.Module == "", "module", "%q is not among the modules: %s", p.Module, strings.Join(slices.Sorted(maps.Keys(modules)), ", "))
+			continue
+		}
+		most := time.Duration(p.Interval) * time.Duration(max(p.Overlap, 1))
+		at.unless(m.Timeout <= most, "module", "its timeout of %s is longer than the interval of %s: shorten it, or set overlap to %d",
+			m.Timeout, p.Interval, overlap(m.Timeout, time.Duration(p.Interval)))
+	}
+}
+
+// overlap is how many runs of that length may be open at once.
+func overlap(length, interval time.Duration) int64 {
+	return int64((length + interval - 1) / max(interval, 1))
+}

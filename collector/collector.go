@@ -1,0 +1,264 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/onefiveten/onefiveten/probe"
+	"github.com/onefiveten/onefiveten/sigma"
+)
+
+// Module is a prober made ready.
+type Module struct {
+	// Probe probes a target once and returns at the deadline of ctx. It is called
+	// by many goroutines at a time.
+	Probe   func(ctx context.Context, target string) probe.Result
+	Timeout time.Duration // the module's own; 0: the interval of the probe
+	// Version tells two settings of a module apart: a target keeps the state of
+	// its signals only under the same.
+	Version string
+}
+
+// Proof is what was proved for a signal of a service: the cap of its fault
+// probability, used where none was written, and the longest time of detection,
+// exposed as it is.
+type Proof struct {
+	Service, Signal string
+	Cap             float64
+	Bound           time.Duration
+}
+
+// proofOf gives the proof of a signal, and zeros for one that has none.
+func proofOf(proofs []Proof, service, signal string) Proof {
+	for _, p := range proofs {
+		if p.Service == service && p.Signal == signal {
+			return p
+		}
+	}
+	return Proof{}
+}
+
+// Collector runs the schedule and answers with the page: it is the http.Handler
+// of /metrics/probes.
+type Collector struct {
+	observer string
+	logger   log.Logger
+	origin   time.Time
+	columns  []column
+	families *families
+	pool     *sync.Pool
+	own      ownMetrics
+
+	table   atomic.Pointer[table]
+	changed chan struct{} // holds one token while the schedule must be made anew
+
+	applying sync.Mutex // one Apply at a time
+}
+
+// table is everything that one Apply has put in force.
+type table struct {
+	targets []*target
+	byKey   map[key]*target
+	info    []info
+	probes  []string
+}
+
+// key names a target over reloads.
+type key struct{ probe, url string }
+
+// New makes a collector that probes nothing yet; observer is its name.
+func New(observer string, logger log.Logger) *Collector {
+	c := &Collector{
+		observer: observer, logger: logger, origin: time.Now(), columns: columns(),
+		families: newFamilies(), pool: newPool(), own: newOwnMetrics(), changed: make(chan struct{}, 1),
+	}
+	c.table.Store(&table{})
+	return c
+}
+
+// Apply puts settings in force, before or during Run. When it gives an error,
+// nothing has changed. Otherwise each target that was there before keeps its
+// counters, and each of its signals whose settings are the same keeps its
+// state; series of targets that are gone leave the page.
+//
+// The settings must have passed Check and CheckModules. A signal without a cap
+// of its own needs a proof.
+func (c *Collector) Apply(s Settings, modules map[string]Module, proofs []Proof) error {
+	c.applying.Lock()
+	defer c.applying.Unlock()
+	s = s.Complete(c.observer)
+	if !slices.Contains(s.Observers, c.observer) {
+		return fmt.Errorf("observer %q is not listed in observers: %s", c.observer, strings.Join(s.Observers, ", "))
+	}
+	next, begin, err := c.build(s, modules, proofs)
+	if err != nil {
+		return err
+	}
+	// From here on nothing can fail. The states come first: a scrape in between
+	// shows the old targets with new verdicts, never new ones with old verdicts.
+	for _, b := range begin {
+		b()
+	}
+	c.own.follow(c.table.Swap(next), next)
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// build makes the next table. The functions that it gives begin the signals
+// whose settings are new.
+func (c *Collector) build(s Settings, modules map[string]Module, proofs []Proof) (*table, []func(), error) {
+	next := &table{byKey: map[key]*target{}, info: newInfo(s, c.observer, modules, proofs)}
+	var begin []func()
+	var errs []error
+	for _, p := range s.Probes {
+		if !s.mine(p, c.observer) {
+			continue
+		}
+		next.probes = append(next.probes, p.Name)
+		plan, err := s.plan(p, modules, proofs)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("probe %q: %w", p.Name, err))
+			continue
+		}
+		for _, address := range p.Targets {
+			t := c.target(s, p, plan, address)
+			begin = append(begin, plan.begin(t.state)...)
+			next.targets = append(next.targets, t)
+			next.byKey[key{t.probe, t.url}] = t
+		}
+	}
+	return next, begin, errors.Join(errs...)
+}
+
+// target makes the target of one address, with the state that it had before.
+func (c *Collector) target(s Settings, p Probe, plan plan, address Target) *target {
+	t := &target{
+		probe: p.Name, service: p.Service, url: address.URL, module: plan.module,
+		interval: time.Duration(p.Interval), deadline: p.Timeout(plan.module.Timeout),
+		overlap: int32(max(p.Overlap, 1)), full: plan.full, rules: plan.rules,
+	}
+	t.phase = phase(c.observer, t.url, t.probe, t.interval)
+	pairs := []label{
+		{"job", s.Job},
+		{"instance", t.url},
+		{"observer", c.observer},
+		{"probe", t.probe},
+		{"service", t.service},
+		{"role", p.Role},
+	}
+	for _, name := range slices.Sorted(maps.Keys(address.Labels)) {
+		pairs = append(pairs, label{name, address.Labels[name]})
+	}
+	t.labels = newLabels(pairs...)
+	for i, name := range signalNames {
+		t.signal[i] = newLabels(append(slices.Clip(pairs), label{"signal", name})...)
+	}
+	// Labels may change and the state stays: they are no part of it.
+	if old, ok := c.table.Load().byKey[key{t.probe, t.url}]; ok && old.state.fits(s.DurationBuckets) {
+		t.state = old.state
+	} else {
+		t.state = newState(s.DurationBuckets)
+	}
+	return t
+}
+
+// fits tells whether the state counts into these classic buckets.
+func (s *state) fits(buckets []float64) bool {
+	return slices.EqualFunc(s.bounds, buckets, func(b bound, le float64) bool { return b.le == le })
+}
+
+// plan is what all targets of a probe share.
+type plan struct {
+	module Module
+	rules  [signals]rules
+	full   [signals]bool
+}
+
+// plan works out the rules of both signals of a probe and tries them.
+func (s Settings) plan(p Probe, modules map[string]Module, proofs []Proof) (plan, error) {
+	module, ok := modules[p.Module]
+	if !ok || module.Probe == nil {
+		return plan{}, fmt.Errorf("there is no module %q", p.Module)
+	}
+	at := slices.IndexFunc(s.Services, func(v Service) bool { return v.Name == p.Service })
+	if at < 0 {
+		return plan{}, fmt.Errorf("there is no service %q", p.Service)
+	}
+	made := plan{module: module}
+	var errs []error
+	for i, name := range signalNames {
+		g := s.Services[at].Signals[name]
+		r := rules{module: module.Version, interval: time.Duration(p.Interval), fault: g.Fault.Sigma()}
+		if g.Fault.Cap == nil {
+			r.fault.Cap = proofOf(proofs, p.Service, name).Cap
+		}
+		if i == ofLatency {
+			r.baseline = s.Baselines[g.Baseline].sigma()
+		}
+		made.rules[i], made.full[i] = r, g.Expose == full
+		// Making one here finds every mistake before anything has changed.
+		_, err := r.series(i)
+		errs = append(errs, err)
+	}
+	return made, errors.Join(errs...)
+}
+
+// series makes an empty series under the rules.
+func (r rules) series(signal int) (*sigma.Series, error) {
+	if signal == ofAvailability {
+		return sigma.NewAvailability(r.interval, r.fault)
+	}
+	return sigma.NewValue(r.interval, r.fault, r.baseline)
+}
+
+// begin gives what must be done so that the state follows the plan. The rules
+// have been tried: a series can be made.
+func (p plan) begin(s *state) []func() {
+	var list []func()
+	for i, r := range p.rules {
+		s.mu.Lock()
+		same := s.series[i] != nil && s.rules[i] == r
+		s.mu.Unlock()
+		if same {
+			continue
+		}
+		if fresh, err := r.series(i); err == nil {
+			list = append(list, func() { s.begin(i, r, fresh) })
+		}
+	}
+	return list
+}
+
+// phase is hash(observer, instance, probe) mod interval (DETECTION 3.1).
+func phase(observer, url, probe string, interval time.Duration) time.Duration {
+	h := fnv.New64a()
+	// The zero keeps "ab", "c" and "a", "bc" apart.
+	for _, text := range []string{observer, url, probe} {
+		h.Write([]byte(text))
+		h.Write([]byte{0})
+	}
+	return time.Duration(h.Sum64() % uint64(interval))
+}
+
+// sampleTime is the time that sigma is told. It never goes back, whatever
+// happens to the clock of the machine.
+func (c *Collector) sampleTime(now time.Time) time.Time {
+	return c.origin.Round(0).Add(now.Sub(c.origin))
+}
+
+// Metrics are those of the schedule itself, for /metrics.
+func (c *Collector) Metrics() prometheus.Collector { return c.own }

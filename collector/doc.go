@@ -1,0 +1,36 @@
+// Package collector probes targets on its own schedule and exposes what it
+// found.
+//
+// It is given settings, modules (a probe function and its timeout each) and the
+// proofs of the bounds, and gives the page /metrics/probes: for each target the
+// newest result, counters, a duration histogram and the verdicts of sigma on
+// two signals, availability and latency. Metrics of the schedule itself are a
+// prometheus.Collector, for the exporter's own /metrics.
+//
+// A probe runs at a phase that is a hash of observer, instance and probe, so
+// that it is stable over restarts and differs between observers. The page is
+// written from immutable snapshots, one per target and run, without a lock on
+// the probing path: a scrape sees each target before or after a run, never in
+// between.
+//
+// Where what stands:
+//
+//	settings.go   the configuration and its defaults; check.go its mistakes
+//	collector.go  Apply: from settings to targets, keeping what may be kept
+//	schedule.go   Run: when each target is probed
+//	target.go     one run: from the prober's result to the next snapshot
+//	samples.go    the series that probers give, made fit for the page
+//	page.go       the page, family by family; info.go what changes on reload only
+//	text.go       the page as text; proto.go as protobuf
+//	own.go        metrics of the schedule; names.go names that rules read
+//
+// The page is written by hand, not by client_golang: with 5,000 targets that is
+// about eighty times cheaper, and a short interval is what detection lives on.
+// Only the native histograms need the library, for those who ask for protobuf.
+//
+// Timestamps on the page come from the wall clock, since Prometheus compares
+// them with its own. What sigma is told comes from the monotonic clock, since a
+// step back would make it refuse every sample until the time is reached again.
+//
+// Semantics: DETECTION 2 to 4.
+package collector

@@ -1,0 +1,115 @@
+package collector
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// point is one series whose value changes with the settings only.
+type point struct {
+	labels *labels
+	value  float64
+}
+
+// info is a family of such series.
+type info struct {
+	family
+	points []point
+}
+
+// add keeps one series; labels without a value are left out.
+func (f *info) add(v float64, pairs ...label) {
+	f.points = append(f.points, point{newLabels(pairs...), v})
+}
+
+// Places of the families of infoFamilies.
+const (
+	infoInterval = iota
+	infoTimeout
+	infoStale
+	infoKsigma
+	infoService
+	infoSignal
+	infoTarget
+	infoBound
+	infoExpected
+	infoObserver
+)
+
+// infoFamilies are what rules join to results (DETECTION 3.4).
+func infoFamilies() []family {
+	return []family{
+		infoInterval: {"probe_interval_seconds", "Time between two runs of the probe.", gauge},
+		infoTimeout:  {"probe_timeout_seconds", "Deadline of one run of the probe.", gauge},
+		infoStale:    {StaleAfter, "Age of its last run at which a result has no vote: two intervals and the timeout.", gauge},
+		infoKsigma:   {"ksigma_signal_info", "1, with unit, direction and k of the signal.", gauge},
+		infoService:  {ServiceInfo, "1, with owner, severity and dimensions of the service.", gauge},
+		infoSignal:   {SignalInfo, "1, with the mode of the signal.", gauge},
+		infoTarget:   {TargetSeconds, "Target of the stage, from the beginning of a fault.", gauge},
+		infoBound:    {DetectBound, "Proved longest time from a fault to the webhook.", gauge},
+		infoExpected: {"onefiveten_expected_observers", "Observers that should watch the service.", gauge},
+		infoObserver: {ObserverInfo, "1, with the name of the running observer.", gauge},
+	}
+}
+
+// newInfo renders everything that does not change until the next reload.
+func newInfo(s Settings, observer string, modules map[string]Module, proofs []Proof) []info {
+	families := infoFamilies()
+	list := make([]info, len(families))
+	for i, f := range families {
+		list[i].family = f
+	}
+	list[infoObserver].add(1, label{"observer", observer})
+	for _, p := range s.Probes {
+		if !s.mine(p, observer) {
+			continue
+		}
+		interval, timeout := time.Duration(p.Interval), p.Timeout(modules[p.Module].Timeout)
+		who := []label{{"observer", observer}, {"probe", p.Name}}
+		list[infoInterval].add(interval.Seconds(), who...)
+		list[infoTimeout].add(timeout.Seconds(), who...)
+		list[infoStale].add((2*interval + timeout).Seconds(), who...)
+	}
+	for _, v := range s.Services {
+		service := label{"service", v.Name}
+		dimensions := slices.Compact(slices.Sorted(slices.Values(v.Dimensions)))
+		list[infoService].add(1, service, label{"owner", v.Owner}, label{"severity", v.Severity}, label{"dimensions", strings.Join(dimensions, ",")})
+		list[infoTarget].add(time.Duration(v.Targets.Detect).Seconds(), service, label{"stage", "detect"})
+		list[infoTarget].add(time.Duration(v.Targets.Locate).Seconds(), service, label{"stage", "locate"})
+		list[infoTarget].add(time.Duration(v.Targets.Recover).Seconds(), service, label{"stage", "recover"})
+		list[infoExpected].add(float64(len(v.Observers)), service)
+		for _, name := range signalNames {
+			s.signalInfo(list, v, name, proofOf(proofs, v.Name, name))
+		}
+	}
+	return list
+}
+
+// signalInfo adds what is known of one signal. Availability has no baseline, and
+// so no k; a signal that nobody has proved has no bound.
+func (s Settings) signalInfo(list []info, v Service, name string, proof Proof) {
+	id := []label{{"service", v.Name}, {"signal", name}}
+	list[infoSignal].add(1, append(id, label{"mode", v.Signals[name].Mode})...)
+	if proof.Bound > 0 {
+		list[infoBound].add(proof.Bound.Seconds(), id...)
+	}
+	if b, ok := s.Baselines[v.Signals[name].Baseline]; ok {
+		k := strconv.FormatFloat(b.K, 'g', -1, 64)
+		list[infoKsigma].add(1, append(id, label{"unit", "seconds"}, label{"direction", string(b.Direction)}, label{"k", k})...)
+	} else {
+		list[infoKsigma].add(1, append(id, label{"unit", "failures"}, label{"direction", "upper"})...)
+	}
+}
+
+// mine tells whether observer is to run the probe: its service expects it. A
+// probe of no service is everybody's, so that it is missed.
+func (s Settings) mine(p Probe, observer string) bool {
+	for _, v := range s.Services {
+		if v.Name == p.Service {
+			return slices.Contains(v.Observers, observer)
+		}
+	}
+	return true
+}

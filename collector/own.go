@@ -1,0 +1,103 @@
+package collector
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/onefiveten/onefiveten/sigma"
+)
+
+// Reasons for which a planned run did not take place.
+const (
+	skipOverlap = "overlap" // as many runs of the target as may be were still open
+	skipLate    = "late"    // the process was not running at that time
+)
+
+// ownMetrics are about the schedule, for /metrics.
+type ownMetrics struct {
+	lag     prometheus.Histogram
+	skipped *prometheus.CounterVec
+	refused *prometheus.CounterVec
+	targets prometheus.Gauge
+}
+
+// newOwnMetrics makes the metrics with every reason at 0, so that the first
+// refusal is seen as an increase.
+func newOwnMetrics() ownMetrics {
+	o := ownMetrics{
+		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "probe_schedule_lag_seconds", Help: "How much later than planned runs began.",
+			Buckets: []float64{.001, .01, .1, 1, 10}, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
+		}),
+		skipped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "probe_skipped_total", Help: "Planned runs that did not take place, by reason.",
+		}, []string{"probe", "reason"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ksigma_refused_samples_total", Help: "Samples that could not be judged, by reason.",
+		}, []string{"signal", "reason"}),
+		targets: prometheus.NewGauge(prometheus.GaugeOpts{Name: "probe_targets", Help: "Targets on the schedule."}),
+	}
+	for _, name := range signalNames {
+		for _, reason := range []string{"not_finite", "out_of_order", "duplicate", "time"} {
+			o.refused.WithLabelValues(name, reason)
+		}
+	}
+	return o
+}
+
+// skip counts n runs that did not take place.
+func (o ownMetrics) skip(probe, reason string, n int) {
+	if n > 0 {
+		o.skipped.WithLabelValues(probe, reason).Add(float64(n))
+	}
+}
+
+// refuse counts a sample that sigma did not take.
+func (o ownMetrics) refuse(signal int, err error) {
+	reason := "time"
+	switch {
+	case errors.Is(err, sigma.ErrNotFinite):
+		reason = "not_finite"
+	case errors.Is(err, sigma.ErrOutOfOrder):
+		reason = "out_of_order"
+	case errors.Is(err, sigma.ErrDuplicate):
+		reason = "duplicate"
+	}
+	o.refused.WithLabelValues(signalNames[signal], reason).Inc()
+}
+
+// follow drops the counters of probes that are gone and makes those of the
+// present ones.
+func (o ownMetrics) follow(before, after *table) {
+	o.targets.Set(float64(len(after.targets)))
+	for _, name := range before.probes {
+		if !slices.Contains(after.probes, name) {
+			o.skipped.DeletePartialMatch(prometheus.Labels{"probe": name})
+		}
+	}
+	for _, name := range after.probes {
+		o.skipped.WithLabelValues(name, skipOverlap)
+		o.skipped.WithLabelValues(name, skipLate)
+	}
+}
+
+// all lists what is registered as one.
+func (o ownMetrics) all() []prometheus.Collector {
+	return []prometheus.Collector{o.lag, o.skipped, o.refused, o.targets}
+}
+
+// Describe is part of prometheus.Collector.
+func (o ownMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range o.all() {
+		m.Describe(ch)
+	}
+}
+
+// Collect is part of prometheus.Collector.
+func (o ownMetrics) Collect(ch chan<- prometheus.Metric) {
+	for _, m := range o.all() {
+		m.Collect(ch)
+	}
+}

@@ -1,0 +1,253 @@
+package collector
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/onefiveten/onefiveten/probe"
+)
+
+// sink takes the page family by family: text or protobuf.
+type sink interface {
+	begin(f *family)
+	sample(common, extra *labels, v float64)
+	histogram(common *labels, t *target, p *snapshot)
+	end() error
+}
+
+// view is one target as one scrape sees it.
+type view struct {
+	t    *target
+	p    *snapshot
+	next int // the first of p.samples that is not written yet
+}
+
+// column is one family of the exporter's own and how it is filled from a target.
+type column struct {
+	family
+	emit func(s sink, t *target, p *snapshot)
+}
+
+var (
+	none        = &labels{}
+	runDuration = family{"probe_run_duration_seconds", "Duration of the runs of a probe.", histogram}
+
+	reasonLabels = byReason()
+	lower        = newLabels(label{"bound", "lower"})
+	upper        = newLabels(label{"bound", "upper"})
+)
+
+// byReason makes the labels of the closed set of reasons, in its order.
+func byReason() []*labels {
+	var list []*labels
+	for _, r := range probe.Reasons() {
+		list = append(list, newLabels(label{"reason", string(r)}))
+	}
+	return list
+}
+
+// columns gives the families that every target fills, in the order of the page.
+func columns() []column {
+	return append(resultColumns(), append(verdictColumns(), baselineColumns()...)...)
+}
+
+// resultColumns are what the runs themselves say (DETECTION 3.4).
+func resultColumns() []column {
+	return []column{
+		ofRun("probe_success", "1 if the last run was a success, else 0.", func(p *snapshot) float64 { return flag(p.success) }),
+		ofRun("probe_duration_seconds", "Duration of the last run.", func(p *snapshot) float64 { return p.duration }),
+		ofRun(LastRun, "End of the last run that was completed.", func(p *snapshot) float64 { return p.lastRun }),
+		ofRun("probe_last_success_timestamp_seconds", "End of the last run that was a success, 0: none was.", func(p *snapshot) float64 { return p.lastSuccess }),
+		ofRun("probe_first_failure_timestamp_seconds", "Start of the first failed run of the fault episode, 0: there is none.", func(p *snapshot) float64 { return p.verdicts[ofAvailability].start }),
+		{family{"probe_attempts_total", "Runs that were completed.", counter}, func(s sink, t *target, p *snapshot) {
+			s.sample(t.labels, nil, float64(p.attempts))
+		}},
+		{family{"probe_failures_total", "Runs that failed, by reason.", counter}, func(s sink, t *target, p *snapshot) {
+			for i, n := range p.failures {
+				s.sample(t.labels, reasonLabels[i], float64(n))
+			}
+		}},
+		{family{"probe_failure_reason", "1 for the reason of the last run, while that is a failure.", gauge}, func(s sink, t *target, p *snapshot) {
+			if p.ran && !p.success {
+				s.sample(t.labels, reasonLabels[p.reason], 1)
+			}
+		}},
+		{runDuration, func(s sink, t *target, p *snapshot) { s.histogram(t.labels, t, p) }},
+	}
+}
+
+// ofRun is a gauge that exists once a run has been completed.
+func ofRun(name, help string, get func(p *snapshot) float64) column {
+	return column{family{name, help, gauge}, func(s sink, t *target, p *snapshot) {
+		if p.ran {
+			s.sample(t.labels, nil, get(p))
+		}
+	}}
+}
+
+// verdictColumns exist for every signal that can be judged.
+func verdictColumns() []column {
+	return []column{
+		ofVerdict(KsigmaFault, "1 if the signal is in fault, else 0.", func(v *verdict) float64 { return flag(v.Fault) }),
+		ofVerdict("ksigma_fault_probability", "Anomalies among the samples of the fault window, a ratio from 0 to 1.", func(v *verdict) float64 { return v.E }),
+		ofVerdict("ksigma_fault_probability_threshold", "The ratio above which the signal is in fault.", func(v *verdict) float64 { return v.ThetaE }),
+		ofVerdict(KsigmaStart, "Start of the run that gave the first anomaly of the fault episode, 0: there is none.", func(v *verdict) float64 { return v.start }),
+	}
+}
+
+// ofVerdict is a gauge per signal, absent until the signal can be judged: a 0
+// would be a vote for its health.
+func ofVerdict(name, help string, get func(v *verdict) float64) column {
+	return column{family{name, help, gauge}, func(s sink, t *target, p *snapshot) {
+		for i := range p.verdicts {
+			if v := &p.verdicts[i]; v.known && v.Ready {
+				s.sample(t.signal[i], nil, get(v))
+			}
+		}
+	}}
+}
+
+// baselineColumns exist for signals with a baseline that are exposed in full.
+func baselineColumns() []column {
+	return []column{
+		ofBaseline("ksigma_value", "The last sample.", func(s sink, l *labels, v *verdict) { s.sample(l, nil, v.value) }),
+		ofBaseline("ksigma_baseline_samples", "Samples in the baseline.", func(s sink, l *labels, v *verdict) { s.sample(l, nil, float64(v.Samples)) }),
+		ofBaseline("ksigma_mean", "Mean of the baseline before the last sample.", func(s sink, l *labels, v *verdict) {
+			if v.Samples > 0 {
+				s.sample(l, nil, v.Mean)
+			}
+		}),
+		ofBaseline("ksigma_stddev", "Sample standard deviation of the baseline before the last sample.", func(s sink, l *labels, v *verdict) {
+			if v.Samples > 1 {
+				s.sample(l, nil, v.StdDev)
+			}
+		}),
+		ofBaseline("ksigma_threshold", "Beyond this value a sample is an anomaly.", func(s sink, l *labels, v *verdict) {
+			if v.HasLower {
+				s.sample(l, lower, v.Lower)
+			}
+			if v.HasUpper {
+				s.sample(l, upper, v.Upper)
+			}
+		}),
+		ofBaseline("ksigma_anomaly", "1 if the last sample was beyond its threshold, else 0.", func(s sink, l *labels, v *verdict) {
+			if v.Ready {
+				s.sample(l, nil, flag(v.Anomaly))
+			}
+		}),
+	}
+}
+
+// ofBaseline is a family of the one signal that has a baseline.
+func ofBaseline(name, help string, emit func(s sink, l *labels, v *verdict)) column {
+	return column{family{name, help, gauge}, func(s sink, t *target, p *snapshot) {
+		if v := &p.verdicts[ofLatency]; t.full[ofLatency] && v.known {
+			emit(s, t.signal[ofLatency], v)
+		}
+	}}
+}
+
+// ownFamilies are the names that no prober may use.
+func ownFamilies() []family {
+	list := infoFamilies()
+	for _, c := range columns() {
+		list = append(list, c.family)
+	}
+	return list
+}
+
+// buffers are kept between scrapes.
+type buffers struct {
+	views []view
+	text  []byte
+}
+
+// ServeHTTP answers with /metrics/probes: text format 0.0.4, or protobuf for
+// those who ask for it, which alone carries the native histograms. It never
+// compresses: that costs more than all the rest of a scrape.
+func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "got "+r.Method+", want GET", http.StatusMethodNotAllowed)
+		return
+	}
+	format := expfmt.NegotiateAccept(r.Header, formats()...)
+	w.Header().Set("Content-Type", string(format))
+	if r.Method == http.MethodHead {
+		return
+	}
+	b := c.pool.Get().(*buffers)
+	defer c.pool.Put(b)
+	var s sink = &textSink{w: w, b: b.text[:0]}
+	if format.FormatType() != expfmt.TypeTextPlain {
+		s = newProtoSink(w, format)
+	}
+	// The client is gone when this fails; there is nobody to tell.
+	_ = c.write(s, b)
+	if t, ok := s.(*textSink); ok {
+		b.text = t.b
+	}
+}
+
+// formats are those that the page can be written in, text where none is asked for.
+func formats() []expfmt.Format {
+	var list []expfmt.Format
+	for _, t := range []expfmt.FormatType{expfmt.TypeProtoDelim, expfmt.TypeProtoText, expfmt.TypeProtoCompact, expfmt.TypeTextPlain} {
+		list = append(list, expfmt.NewFormat(t))
+	}
+	return list
+}
+
+// write gives the whole page, each target as it was at one instant.
+func (c *Collector) write(s sink, b *buffers) error {
+	tb := c.table.Load()
+	// Each target is looked at once, so that its series fit together.
+	views := b.views[:0]
+	for _, t := range tb.targets {
+		views = append(views, view{t: t, p: t.state.shown.Load()})
+	}
+	b.views = views
+	for i := range tb.info {
+		f := &tb.info[i]
+		s.begin(&f.family)
+		for _, p := range f.points {
+			s.sample(p.labels, nil, p.value)
+		}
+	}
+	for i := range c.columns {
+		col := &c.columns[i]
+		s.begin(&col.family)
+		for _, v := range views {
+			col.emit(s, v.t, v.p)
+		}
+	}
+	// Asked for after the snapshots, so that no sample is of an unknown family.
+	for _, f := range c.families.all() {
+		s.begin(f)
+		writeSamples(s, f, views)
+	}
+	clear(views) // the buffer must not keep targets alive
+	return s.end()
+}
+
+// writeSamples writes one family of the probers. Samples are sorted by family.
+// Those of a run from before a reload may carry a label that the target has got
+// since: they are left out until the next run, since a name that stands twice
+// would cost the whole page.
+func writeSamples(s sink, f *family, views []view) {
+	for i := range views {
+		v := &views[i]
+		for v.next < len(v.p.samples) && v.p.samples[v.next].family == f {
+			x := v.p.samples[v.next]
+			v.next++
+			if v.p.of == v.t || !v.t.clashes(x.labels) {
+				s.sample(v.t.labels, x.labels, x.value)
+			}
+		}
+	}
+}
+
+// newPool keeps the buffers of scrapes, which are large and all alike.
+func newPool() *sync.Pool { return &sync.Pool{New: func() any { return &buffers{} }} }

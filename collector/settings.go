@@ -1,0 +1,258 @@
+package collector
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/onefiveten/onefiveten/sigma"
+)
+
+// Settings are the sections of probe-exporter's configuration that say what is
+// probed, for whom, and when that is a fault (DETECTION 2).
+type Settings struct {
+	Observers []string            `yaml:"observers,omitempty"` // every expected observer; empty: the running one
+	Baselines map[string]Baseline `yaml:"baselines,omitempty"` // "default" exists always
+	Probes    []Probe             `yaml:"probes,omitempty"`
+	Signals   []map[string]any    `yaml:"signals,omitempty"` // refused until queries exist
+	Services  []Service           `yaml:"services,omitempty"`
+	Expose    string              `yaml:"expose,omitempty"`  // minimal (default) or full
+	Backend   string              `yaml:"backend,omitempty"` // exporter (default)
+	Job       string              `yaml:"job,omitempty"`     // label job of results, default probe
+
+	// Bounds of classic buckets in seconds, beside the native histogram. None: no
+	// classic buckets.
+	DurationBuckets []float64 `yaml:"duration_buckets,omitempty"`
+}
+
+// Baseline says what is normal for a value: sigma.Baseline with Prometheus
+// durations.
+type Baseline struct {
+	Window     model.Duration  `yaml:"window,omitempty"`
+	K          float64         `yaml:"k,omitempty"`
+	MinSamples int             `yaml:"min_samples,omitempty"`
+	Floor      float64         `yaml:"floor,omitempty"`
+	Direction  sigma.Direction `yaml:"direction,omitempty"`
+	Season     string          `yaml:"season,omitempty"`
+	Hold       model.Duration  `yaml:"hold,omitempty"`
+}
+
+// Probe is one entry of "probes:": a module, an interval and its targets.
+type Probe struct {
+	Name     string         `yaml:"name"`
+	Service  string         `yaml:"service"`
+	Module   string         `yaml:"module"`
+	Role     string         `yaml:"role,omitempty"` // node (default) or entry
+	Interval model.Duration `yaml:"interval,omitempty"`
+	Overlap  int            `yaml:"overlap,omitempty"` // runs of one target that may be open at once
+	Targets  []Target       `yaml:"targets,omitempty"`
+	FileSD   any            `yaml:"file_sd,omitempty"` // refused until discovery exists
+	HTTPSD   any            `yaml:"http_sd,omitempty"` // likewise
+}
+
+// Target is one address and the labels that its results carry.
+type Target struct {
+	URL    string            `yaml:"url"`
+	Labels map[string]string `yaml:"labels,omitempty"`
+}
+
+// Service is what the 1-5-10 targets are promised for.
+type Service struct {
+	Name       string            `yaml:"name"`
+	Owner      string            `yaml:"owner"`
+	Severity   string            `yaml:"severity,omitempty"`
+	Dimensions []string          `yaml:"dimensions,omitempty"`
+	Observers  []string          `yaml:"observers,omitempty"` // who probes it; empty: all of Settings.Observers
+	Targets    Times             `yaml:"targets,omitempty"`
+	Signals    map[string]Signal `yaml:"signals,omitempty"`
+}
+
+// Times are the targets of the three clocks, from the beginning of a fault.
+type Times struct {
+	Detect  model.Duration `yaml:"detect,omitempty"`
+	Locate  model.Duration `yaml:"locate,omitempty"`
+	Recover model.Duration `yaml:"recover,omitempty"`
+}
+
+// Signal is what a service says about one of its signals.
+type Signal struct {
+	Mode     string `yaml:"mode,omitempty"`     // page or ticket
+	Baseline string `yaml:"baseline,omitempty"` // a name in baselines; not for availability
+	Expose   string `yaml:"expose,omitempty"`   // default: that of the settings
+	Fault    Fault  `yaml:"fault,omitempty"`
+	Targets  struct {
+		Detect model.Duration `yaml:"detect,omitempty"` // 0 means the service's
+	} `yaml:"targets,omitempty"`
+}
+
+// Fault is sigma.Fault as it is written down. Complete fills what is nil, but
+// for a Cap that is to be solved.
+type Fault struct {
+	Window       *model.Duration `yaml:"fault_window,omitempty"`
+	Floor        *float64        `yaml:"floor,omitempty"`
+	Cap          *float64        `yaml:"cap,omitempty"`
+	MinAnomalies *int            `yaml:"min_anomalies,omitempty"`
+	K            *float64        `yaml:"k_e,omitempty"`
+	Clear        *int            `yaml:"clear,omitempty"`
+}
+
+// Words of the configuration.
+const (
+	roleNode     = "node"
+	roleEntry    = "entry"
+	page         = "page"
+	ticket       = "ticket"
+	minimal      = "minimal"
+	full         = "full"
+	exporter     = "exporter"
+	noSeason     = "none"
+	baselineName = "default"
+)
+
+// UnmarshalYAML fills what is not written with its default.
+func (b *Baseline) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain Baseline
+	*b = defaultBaseline()
+	return unmarshal((*plain)(b))
+}
+
+// UnmarshalYAML fills what is not written with its default.
+func (p *Probe) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain Probe
+	*p = Probe{Role: roleNode, Interval: model.Duration(15 * time.Second), Overlap: 1}
+	return unmarshal((*plain)(p))
+}
+
+// UnmarshalYAML fills what is not written with its default.
+func (v *Service) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain Service
+	*v = Service{Severity: page, Dimensions: []string{roleNode}, Targets: defaultTimes()}
+	return unmarshal((*plain)(v))
+}
+
+// UnmarshalYAML fills what is not written with its default.
+func (t *Times) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain Times
+	*t = defaultTimes()
+	return unmarshal((*plain)(t))
+}
+
+// defaultTimes is 1-5-10.
+func defaultTimes() Times {
+	return Times{
+		Detect:  model.Duration(time.Minute),
+		Locate:  model.Duration(5 * time.Minute),
+		Recover: model.Duration(10 * time.Minute),
+	}
+}
+
+// defaultBaseline is the line of defaults in DETECTION 2.
+func defaultBaseline() Baseline {
+	return Baseline{
+		Window: model.Duration(time.Hour), K: 3, MinSamples: 30, Direction: sigma.Upper,
+		Season: noSeason, Hold: model.Duration(30 * time.Minute),
+	}
+}
+
+// defaultSignal is the row of the table of DETECTION 2 for one signal. The cap
+// is left to the proof for both: a written .6 would be refused where probes are
+// slow, though nobody has asked for it.
+func defaultSignal(name string) Signal {
+	fault := func(window time.Duration, floor float64, least int) Fault {
+		w, k, ends := model.Duration(window), 3., 3
+		return Fault{Window: &w, Floor: &floor, MinAnomalies: &least, K: &k, Clear: &ends}
+	}
+	if name == availability {
+		return Signal{Mode: page, Fault: fault(time.Minute, .05, 2)}
+	}
+	g := Signal{Mode: ticket, Baseline: baselineName, Fault: fault(3*time.Minute, .5, 3)}
+	g.Targets.Detect = model.Duration(3 * time.Minute)
+	return g
+}
+
+// Complete gives the settings with every default filled in, as the running
+// observer sees them: each service names its observers and both of its signals.
+// A nil Fault.Cap is left, for the proof to solve.
+func (s Settings) Complete(observer string) Settings {
+	if len(s.Observers) == 0 {
+		s.Observers = []string{observer}
+	}
+	s.Expose, s.Backend, s.Job = cmp.Or(s.Expose, minimal), cmp.Or(s.Backend, exporter), cmp.Or(s.Job, "probe")
+	s.Baselines = maps.Clone(s.Baselines)
+	if s.Baselines == nil {
+		s.Baselines = map[string]Baseline{}
+	}
+	if _, ok := s.Baselines[baselineName]; !ok {
+		s.Baselines[baselineName] = defaultBaseline()
+	}
+	s.Services = slices.Clone(s.Services)
+	for i := range s.Services {
+		s.Services[i] = s.Services[i].complete(s)
+	}
+	return s
+}
+
+// complete gives a service its observers and both signals.
+func (v Service) complete(s Settings) Service {
+	if len(v.Observers) == 0 {
+		v.Observers = s.Observers
+	}
+	v.Signals = maps.Clone(v.Signals)
+	if v.Signals == nil {
+		v.Signals = map[string]Signal{}
+	}
+	for _, name := range []string{availability, latency} {
+		v.Signals[name] = v.Signals[name].complete(name, s)
+	}
+	return v
+}
+
+// complete fills what a signal leaves open from the row of its kind.
+func (g Signal) complete(name string, s Settings) Signal {
+	d := defaultSignal(name)
+	g.Mode = cmp.Or(g.Mode, d.Mode)
+	g.Targets.Detect = cmp.Or(g.Targets.Detect, d.Targets.Detect)
+	g.Baseline = cmp.Or(g.Baseline, d.Baseline)
+	g.Expose = cmp.Or(g.Expose, s.Expose)
+	f := &g.Fault
+	f.Window, f.Floor, f.Cap = cmp.Or(f.Window, d.Fault.Window), cmp.Or(f.Floor, d.Fault.Floor), cmp.Or(f.Cap, d.Fault.Cap)
+	f.MinAnomalies, f.K, f.Clear = cmp.Or(f.MinAnomalies, d.Fault.MinAnomalies), cmp.Or(f.K, d.Fault.K), cmp.Or(f.Clear, d.Fault.Clear)
+	return g
+}
+
+// Sigma gives a fault to the mathematics. What is nil becomes 0: after Complete
+// that is a Cap which nobody wrote, and everything of a signal that is refused.
+func (f Fault) Sigma() sigma.Fault {
+	return sigma.Fault{
+		Window: time.Duration(written(f.Window)), Floor: written(f.Floor), Cap: written(f.Cap),
+		MinAnomalies: written(f.MinAnomalies), K: written(f.K), Clear: written(f.Clear),
+	}
+}
+
+// written is what a setting says, 0 where it says nothing.
+func written[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// sigma gives the baseline to the mathematics.
+func (b Baseline) sigma() sigma.Baseline {
+	return sigma.Baseline{
+		Window: time.Duration(b.Window), K: b.K, MinSamples: b.MinSamples,
+		Floor: b.Floor, Direction: b.Direction, Hold: time.Duration(b.Hold),
+	}
+}
+
+// Timeout is the deadline of one run of p by a module of that timeout: the
+// interval where the module has none.
+func (p Probe) Timeout(module time.Duration) time.Duration {
+	if module > 0 {
+		return module
+	}
+	return time.Duration(p.Interval)
+}
