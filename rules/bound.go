@@ -1,0 +1,254 @@
+package rules
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/onefiveten/onefiveten/sigma"
+)
+
+// Bound is the longest time from the beginning of a total failure to the
+// webhook, for one signal of one service by its slowest probe (DETECTION 6).
+type Bound struct {
+	Service, Signal, Mode string
+	Probe                 string // the one that is slowest, or is refused
+	Target, Total         time.Duration
+	Terms                 []Term // their sum is Total
+	Samples, Bad          int    // n and m: the fault window holds n, m in a row turn the gauge
+	Cap                   float64
+	Loss                  float64 // share of failing probes that is found within Target with 95 % probability; above 1: none
+	Refusal               string  // why the target cannot be kept, and what to turn; empty when it is
+
+	path    string        // of the signal, in the configuration
+	service time.Duration // target of the service, which a signal of its own may exceed
+
+	interval, timeout time.Duration // of Probe
+	fault             sigma.Fault   // with Cap
+}
+
+// Term is one addend of a bound.
+type Term struct {
+	Name   string // P, d_p, (m-1)·P, S, d_s, E, d_e, Q, G, p·PT or t_wh
+	Length time.Duration
+}
+
+const (
+	sure       = .95 // probability with which Bound.Loss is found
+	capSteps   = 100 // a solved cap is a multiple of 1/capSteps
+	slowProbes = 3   // P over target/slowProbes needs min_anomalies 1 (20s of 60s)
+)
+
+// Prove reckons the bound of every signal of every service, in the order of the
+// spec. With several probes the cap is the one that all of them can keep.
+// The spec must pass Check but for its bounds.
+func Prove(s Spec) []Bound {
+	var bounds []Bound
+	for i, v := range s.Services {
+		for _, g := range v.Signals {
+			b := s.prove(v, g)
+			b.service = v.Detect
+			b.path = fmt.Sprintf("services[%d].signals.%s", i, g.Name)
+			bounds = append(bounds, b)
+		}
+	}
+	return bounds
+}
+
+// prove gives the bound of one signal by its slowest probe, at one cap for all.
+func (s Spec) prove(v Service, g Signal) Bound {
+	var all []chain
+	for _, p := range v.Probes {
+		all = append(all, s.chain(v, g, p))
+	}
+	if len(all) == 0 {
+		return Bound{Service: v.Name, Signal: g.Name, Mode: g.Mode, Target: target(v, g), Refusal: "no probe watches the service"}
+	}
+	if g.Fault.Cap == 0 {
+		// A threshold has one cap, whichever probe gave the sample: the lowest
+		// one keeps every probe within the target.
+		g.Fault.Cap = 1
+		for _, c := range all {
+			g.Fault.Cap = min(g.Fault.Cap, c.solve())
+		}
+	}
+	var worst Bound
+	for _, c := range all {
+		c.given = c.signal.Fault.Cap > 0
+		c.signal.Fault.Cap = g.Fault.Cap
+		if b := c.bound(); worst.Probe == "" || worse(b, worst) {
+			worst = b
+		}
+	}
+	return worst
+}
+
+// worse orders refused bounds before others, and slow ones before fast ones.
+func worse(a, b Bound) bool {
+	if (a.Refusal != "") != (b.Refusal != "") {
+		return a.Refusal != ""
+	}
+	return a.Total > b.Total
+}
+
+// CheckBounds reports every refused bound under the path of its signal, and
+// services without a signal that pages in time. It reports nothing while the
+// intervals cannot be reckoned with, which Check does.
+func (s Spec) CheckBounds(report func(path, text string)) {
+	if !s.timed() {
+		return
+	}
+	refused, kept := map[string]bool{}, map[string]bool{}
+	for _, b := range Prove(s) {
+		if b.Refusal != "" {
+			report(b.path, b.Refusal)
+			refused[b.Service] = refused[b.Service] || b.Mode == page
+		} else if b.Mode == page {
+			kept[b.Service] = kept[b.Service] || b.Total <= b.service
+		}
+	}
+	for i, v := range s.Services {
+		if !kept[v.Name] && !refused[v.Name] {
+			report(fmt.Sprintf("services[%d].signals", i), fmt.Sprintf("no signal of mode page is found within the service's target of %s, want at least one", span(v.Detect)))
+		}
+	}
+}
+
+// target is that of the signal, else that of its service.
+func target(v Service, g Signal) time.Duration { return cmp.Or(g.Detect, v.Detect) }
+
+// chain is the way of one sample from a probe to the webhook. Each part of it
+// may have begun just before what it waits for: the worst case is the sum of all
+// intervals and of the time that each part takes.
+type chain struct {
+	service Service
+	signal  Signal
+	probe   Probe
+	spec    Spec
+	given   bool // the cap was written by hand
+}
+
+// chain begins the way of one signal at one probe.
+func (s Spec) chain(v Service, g Signal, p Probe) chain {
+	return chain{service: v, signal: g, probe: p, spec: s}
+}
+
+// target is what the whole way may take.
+func (c chain) target() time.Duration { return target(c.service, c.signal) }
+
+// terms is the formula of DETECTION 6.2 for backend exporter, with F = 0.
+func (c chain) terms(m int) []Term {
+	p, a := c.spec.Prometheus, c.spec.Alertmanager
+	return []Term{
+		{"P", c.probe.Interval},
+		{"d_p", c.probe.Timeout},
+		{"(m-1)·P", time.Duration(m-1) * c.probe.Interval},
+		{"S", time.Duration(p.Scrape.Interval)},
+		{"d_s", p.Scrape.timeout()},
+		{"E", time.Duration(p.Evaluation.Interval)},
+		{"d_e", time.Duration(p.Evaluation.Delay)},
+		{"Q", time.Duration(p.Evaluation.QueryOffset)},
+		{"G", time.Duration(a.GroupWait)},
+		{"p·PT", time.Duration(a.Peers-1) * time.Duration(a.PeerTimeout)},
+		{"t_wh", time.Duration(a.Webhook.Delay)},
+	}
+}
+
+// total is T for m bad samples in a row.
+func (c chain) total(m int) time.Duration {
+	var sum time.Duration
+	for _, t := range c.terms(m) {
+		sum += t.Length
+	}
+	return sum
+}
+
+// rest is T without (m-1)·P: what the target must leave even if the first bad
+// sample were enough.
+func (c chain) rest() time.Duration { return c.total(1) }
+
+// within is how many samples end early enough to be seen within the target.
+func (c chain) within() int {
+	left := c.target() - c.rest()
+	if left < 0 {
+		return 0
+	}
+	return int(left/c.probe.Interval) + 1
+}
+
+// least is the smallest m that any cap allows; 0 when no number of samples does.
+func (c chain) least() int {
+	f := c.signal.Fault
+	f.Cap = f.Floor
+	return f.Bad(c.probe.Interval)
+}
+
+// solve gives the largest cap that meets the target (DETECTION 6.3), and the
+// least one that there is when none does.
+func (c chain) solve() float64 {
+	f := c.signal.Fault
+	for k := c.most(); k >= 1; k-- {
+		f.Cap = float64(k) / capSteps
+		if m := f.Bad(c.probe.Interval); f.Cap >= f.Floor && m > 0 && m <= c.within() {
+			return f.Cap
+		}
+	}
+	return max(f.Floor, 1./capSteps)
+}
+
+// most is the largest solved cap in steps: .5, for baselined signals the .6 of
+// the table of defaults.
+func (c chain) most() int {
+	if c.signal.Name == availability {
+		return capSteps / 2
+	}
+	return capSteps * 6 / 10
+}
+
+// bound fills in all figures for the cap that the signal has by now.
+func (c chain) bound() Bound {
+	f := c.signal.Fault
+	m := f.Bad(c.probe.Interval)
+	b := Bound{
+		Service: c.service.Name, Signal: c.signal.Name, Mode: c.signal.Mode, Probe: c.probe.Name,
+		Target: c.target(), Samples: f.Slots(c.probe.Interval) + 1, Bad: m, Cap: f.Cap,
+		interval: c.probe.Interval, timeout: c.probe.Timeout, fault: f,
+	}
+	if m == 0 {
+		b.Refusal = c.never()
+		return b
+	}
+	b.Terms, b.Total = c.terms(m), c.total(m)
+	b.Refusal = c.refusal(m)
+	// Samples that are older than the window no longer count; those that end too
+	// late to be told within the target do not either.
+	b.Loss = loss(min(c.within(), f.Slots(c.probe.Interval)), m)
+	return b
+}
+
+// loss is the smallest failure rate, in hundredths, with which m of k
+// independent probes fail with probability sure.
+func loss(k, m int) float64 {
+	// Hundredths are as exact as a failure rate is ever known.
+	for q := 1; q < 100; q++ {
+		if r := float64(q) / 100; atLeast(m, k, r) >= sure {
+			return r
+		}
+	}
+	if k >= m {
+		return 1
+	}
+	return math.Inf(1)
+}
+
+// atLeast is the probability of m or more failures in k probes of failure rate q.
+func atLeast(m, k int, q float64) float64 {
+	// Terms of the binomial distribution, each from the one before.
+	term, below := math.Pow(1-q, float64(k)), 0.
+	for i := range m {
+		below += term
+		term *= float64(k-i) / float64(i+1) * q / (1 - q)
+	}
+	return 1 - below
+}

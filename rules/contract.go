@@ -1,0 +1,24 @@
+package rules
+
+// Promise is what an alert that is made for heal-receiver always carries.
+type Promise struct {
+	Alert       string
+	Labels      []string // always present
+	Sometimes   []string // labels that depend on where the fault lies
+	Annotations []string
+}
+
+// Contract is read by tests of both programs; neither imports the other. It lists the alerts with heal="true" and what the receiver may read from
+// each. It is the one place where the two ends meet: a test holds the generated
+// rules against it, and one of the receiver holds the receiver.
+func Contract() []Promise {
+	who := []string{"service", "owner", "signal", "severity", "heal"}
+	return []Promise{
+		{Alert: "FaultDetected", Labels: who, Annotations: []string{"summary", "fault_start", "detect_bound_seconds"}},
+		{Alert: "FaultLocated", Labels: append(who[:5:5], "scope"), Sometimes: []string{"member", "node"}, Annotations: []string{"summary", "fault_start"}},
+		{Alert: "FaultNotLocated", Labels: who, Annotations: []string{"summary", "fault_start"}},
+		{Alert: "RecoveryOverdue", Labels: who, Annotations: []string{"summary", "fault_start"}},
+		{Alert: "ObserverFault", Labels: []string{"service", "signal", "observer", "severity", "heal"}, Annotations: []string{"summary"}},
+		{Alert: "Watchdog", Labels: []string{"severity", "heal"}, Annotations: []string{"summary"}},
+	}
+}

@@ -1,0 +1,27 @@
+// Package rules turns the services of probe-exporter and the timing of
+// Prometheus and Alertmanager into recording and alerting rules, unit tests of
+// these rules, the Alertmanager route, and the proved detection bound
+// (DETECTION 5 to 9).
+//
+// It is given a Spec, plain data. Prove gives the worst-case seconds from fault
+// to webhook of each signal of each service, and the largest cap of the fault
+// probability's threshold that keeps them within the target; what cannot be
+// kept is refused with the setting to turn. Generate gives the files. Nothing
+// here reads a clock, a file or the network.
+//
+// Where what stands:
+//
+//	spec.go      what is given, and its mistakes; settings.go two sections of it
+//	bound.go     the proof; refusal.go what to turn when it fails; table.go prints it
+//	generate.go  which files there are; group.go and layout/ how they are written
+//	node.go      the rules of services with the dimension node
+//	watchers.go  the rules that watch the watchers
+//	contract.go  what heal-receiver may read from an alert
+//	route.go     the way from Alertmanager to heal-receiver
+//	ruletest/    unit tests of the rules
+//
+// The rules of one set stand in one group, in the order in which they read each
+// other. A group per service would cost a rule of each kind per service; a second
+// group that reads the first would see the evaluation before, and in tests see it
+// or not at random.
+package rules

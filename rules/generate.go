@@ -1,0 +1,110 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/onefiveten/onefiveten/rules/ruletest"
+)
+
+// Files that Generate gives: slash-separated, below the directory of the output.
+// There is one file per group of rules that read each other, and RulesGlob, what
+// Prometheus loads, finds nothing else: promtool takes rules of one name and one
+// set of labels in a file for doubles, and equal alerts of two groups are none.
+const (
+	RulesGlob        = "rules/*.yml"
+	TestsFile        = "tests/onefiveten_test.yml"
+	RouteFile        = "alertmanager/route.yml"
+	AlertmanagerFile = "alertmanager/alertmanager.example.yml"
+	BoundsFile       = "bounds.txt"
+)
+
+const rulesHead = `Written by "probe-exporter rules"; do not edit, change the configuration instead.
+Load it in Prometheus with rule_files. keep_firing_for needs Prometheus 2.42.
+`
+
+// Generate gives the files of a spec by name, and its bounds. The same spec gives
+// the same bytes. The error names every mistake and every refused bound, one a
+// line; there are no files then.
+func Generate(s Spec) (map[string][]byte, []Bound, error) {
+	var mistakes []string
+	s.Check(func(path, text string) { mistakes = append(mistakes, path+": "+text) })
+	if len(mistakes) > 0 {
+		return nil, nil, fmt.Errorf("generating rules: %s", strings.Join(mistakes, "\n"))
+	}
+	bounds := Prove(s)
+	files := map[string][]byte{BoundsFile: []byte(Table(bounds))}
+	writers := map[string]func() ([]byte, error){
+		TestsFile:        func() ([]byte, error) { return ruletest.Generate(s.tested(bounds)) },
+		RouteFile:        s.Alertmanager.routeFile,
+		AlertmanagerFile: s.Alertmanager.exampleFile,
+	}
+	for name, groups := range s.groups() {
+		writers[name] = func() ([]byte, error) {
+			return file(rulesHead, time.Duration(s.Prometheus.Evaluation.Interval), groups)
+		}
+	}
+	for name, write := range writers {
+		data, err := write()
+		if err != nil {
+			return nil, nil, fmt.Errorf("generating %s: %w", name, err)
+		}
+		files[name] = data
+	}
+	return files, bounds, nil
+}
+
+// tested is what the unit tests of the rules are made from: the spec with what
+// was proved of it.
+func (s Spec) tested(bounds []Bound) ruletest.Spec {
+	t := ruletest.Spec{
+		Observers: s.Observers, Every: time.Duration(s.Prometheus.Evaluation.Interval),
+		Scrape: time.Duration(s.Prometheus.Scrape.Interval), ScrapeTakes: s.Prometheus.Scrape.timeout(),
+		Restart: restartTime, Differ: votesDiffer, Dwell: dwell,
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.groups())) {
+		t.Files = append(t.Files, "../"+name)
+	}
+	for _, v := range s.Services {
+		one := ruletest.Service{
+			Name: v.Name, Owner: v.Owner, Severity: v.Severity, Observers: v.Observers,
+			Locate: v.Locate, Recover: v.Recover, Keep: s.keep(v.Severity),
+		}
+		for _, g := range v.Signals {
+			one.Signals = append(one.Signals, ruletest.Signal{Name: g.Name, Mode: g.Mode})
+		}
+		t.Services = append(t.Services, one)
+	}
+	for _, b := range bounds {
+		t.Proofs = append(t.Proofs, ruletest.Proof{
+			Service: b.Service, Signal: b.Signal, Probe: b.Probe, Interval: b.interval, Timeout: b.timeout,
+			Fault: b.fault, Bad: b.Bad, Bound: b.Total,
+		})
+	}
+	return t
+}
+
+// groups has one file per severity class in use, and the watchers.
+func (s Spec) groups() map[string][]group {
+	files := map[string][]group{rulesFile("watchers"): s.watcherGroups()}
+	for _, class := range s.classes() {
+		files[rulesFile(class+"-node")] = []group{s.nodeGroup(class)}
+	}
+	return files
+}
+
+// rulesFile is the file of one rule set.
+func rulesFile(set string) string { return strings.Replace(RulesGlob, "*", "onefiveten-"+set, 1) }
+
+// classes are the severities in use, sorted.
+func (s Spec) classes() []string {
+	var used []string
+	for _, v := range s.Services {
+		used = append(used, v.Severity)
+	}
+	slices.Sort(used)
+	return slices.Compact(used)
+}

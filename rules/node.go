@@ -1,0 +1,324 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+const (
+	keepLeast   = 30 * time.Second // keep_firing_for, where 2·(S + P) + restart is less
+	restartTime = 5 * time.Second  // of an exporter, until it is scraped again
+	votesDiffer = 30 * time.Second // observers may disagree for this long
+)
+
+// nodeGroup gives the rules of one severity class for services whose only
+// dimension is node. They are generic over service and signal: a service adds
+// series, not rules. Numbers are those of the table in DETECTION 5.1.
+func (s Spec) nodeGroup(class string) group {
+	every := s.Prometheus.Evaluation.Interval.String()
+	words := strings.NewReplacer("<set>", class+"-node", "<class>", class, "<E>", every)
+	keep := s.keep(class)
+	g := group{
+		name:    "onefiveten:" + class + "-node",
+		comment: fmt.Sprintf("Services of severity %s with the dimension node.", class),
+		rules:   append(nodeRecords(), nodeAlerts(class, keep)...),
+	}
+	for i, r := range g.rules {
+		g.rules[i].expr = expression(r.expr, words)
+		if r.record != "" {
+			g.rules[i].labels = []label{{"rule_set", class + "-node"}}
+		}
+	}
+	return g
+}
+
+// keep is keep_firing_for: it bridges the restart of an exporter, until its
+// first bad samples are seen again. It is a multiple of E, since Prometheus
+// looks at it once in E.
+func (s Spec) keep(class string) time.Duration {
+	scrape, takes := time.Duration(s.Prometheus.Scrape.Interval), s.Prometheus.Scrape.timeout()
+	e := time.Duration(s.Prometheus.Evaluation.Interval)
+	keep := keepLeast
+	for _, v := range s.Services {
+		for _, c := range s.availabilities(v) {
+			if v.Severity == class {
+				again := time.Duration(c.least())*c.probe.Interval + c.probe.Timeout + scrape + takes + e
+				keep = max(keep, restartTime+2*(scrape+c.probe.Interval), restartTime+again)
+			}
+		}
+	}
+	return (keep + e - 1) / e * e
+}
+
+// availabilities are the ways of a service's availability, one per probe.
+func (s Spec) availabilities(v Service) []chain {
+	var all []chain
+	for _, g := range v.Signals {
+		for _, p := range v.Probes {
+			if g.Name == availability {
+				all = append(all, s.chain(v, g, p))
+			}
+		}
+	}
+	return all
+}
+
+// nodeRecords stand in the order in which they read each other: within a group
+// each result is stored before the next rule runs, so a chain costs no interval.
+func nodeRecords() []rule {
+	return append(voteRecords(), locateRecords()...)
+}
+
+// voteRecords lead from the gauges to the members that are bad.
+//
+// Record 1 asks for the age at the scrape, timestamp(x) - x, and not for time() -
+// x: the latter grows by a scrape and an evaluation interval, and a limit that
+// allows for them would let a probe that hangs keep its vote as much longer. The
+// joins to information go through topk or an aggregation: while two observers run
+// different configurations there are two series, and two on the one side of a
+// join are an error that empties the rule.
+//
+// Record 2 takes the worst of several probes of a member, for one of them alone
+// may see what is broken. Record 3 needs another observer that sees most of it
+// good: without one, everything bad is a total outage. Record 5 counts a tie as
+// good, since a tie of two is what one observer that is cut off looks like.
+// The isolated nodes are looked for in the last two minutes, for a receiver that
+// restarts exposes none; a range edge lies between samples, never on one.
+func voteRecords() []rule {
+	return []rule{{
+		comment: "1 Verdicts of probes that ran in time. Age is judged at scrape time, so S and E do not enter it.",
+		record:  "onefiveten:ksigma_fault:fresh",
+		expr: `
+			(
+				ksigma_fault
+				and on (observer, probe, instance)
+				(
+					timestamp(probe_last_run_timestamp_seconds) - probe_last_run_timestamp_seconds
+					< on (observer, probe) group_left ()
+					max by (observer, probe) (probe_stale_after_seconds)
+				)
+			)
+			* on (service) group_left (owner)
+				topk by (service) (1, onefiveten_service_info{severity="<class>", dimensions="node"})
+			* on (service, signal) group_left (mode)
+				topk by (service, signal) (1, onefiveten_signal_info)`,
+	}, {
+		comment: "2 One vote per observer and member. role gives the dimension (node or entry), node or else instance the member.",
+		record:  "onefiveten:vote:bool",
+		expr: `
+			max by (service, owner, signal, mode, dimension, member, node, observer) (
+				label_replace(label_replace(label_replace(
+					onefiveten:ksigma_fault:fresh{rule_set="<set>"},
+					"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(.+)"), "member", "$1", "node", "(.+)")
+			)`,
+	}, {
+		comment: "3 Suspect: sees everything bad while another fresh observer sees less than half bad. Alone, nobody is suspect.",
+		record:  "onefiveten:observer_suspect:bool",
+		expr: `
+			(avg by (service, signal, observer) (onefiveten:vote:bool{rule_set="<set>"}) == bool 1)
+			* on (service, signal) group_left ()
+			(
+				min by (service, signal) (avg by (service, signal, observer) (onefiveten:vote:bool{rule_set="<set>"}))
+				< bool 0.5
+			)`,
+	}, {
+		comment: "4 Quorum: the share of the votes that are left, without those of suspects.",
+		record:  "onefiveten:member_fault:ratio",
+		expr: `
+			avg by (service, owner, signal, mode, dimension, member, node) (
+				onefiveten:vote:bool{rule_set="<set>"}
+				unless on (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set="<set>"} == 1)
+			)`,
+	}, {
+		comment: "5 Bad when more than half of them say so, and only while in rotation.",
+		record:  "onefiveten:member_fault:bool",
+		expr: `
+			(onefiveten:member_fault:ratio{rule_set="<set>"} > bool 0.5)
+			unless on (service, dimension, member)
+			label_replace(label_replace(
+				last_over_time(heal_isolated[1m59s500ms]) == 1,
+				"member", "$1", "node", "(.+)"), "dimension", "node", "node", ".+")`,
+	}, {
+		comment: "6 Bad entries and bad nodes in rotation: the service is in fault while this is above 0.",
+		record:  "onefiveten:fault_members:sum",
+		expr:    `sum by (service, owner, signal, mode) (onefiveten:member_fault:bool{rule_set="<set>"})`,
+	}}
+}
+
+// locateRecords say since when the fault lasts and where it lies.
+//
+// Record 7 takes the earlier of what the gauges say and of what it said itself
+// before: an exporter that restarts knows of a later start only. It carries for
+// two minutes, and only while there is a fault, so that a fault which comes after
+// a longer pause begins anew.
+//
+// Record 10 reads the past of two records with offset, which is the evaluation
+// before whatever the order of the rules is. A member is named at once when no
+// other was, as the clock runs; another one only when it was a candidate twice,
+// since at the edge of a fault the candidates change for one evaluation.
+//
+// Records 10 and 11 may both be silent, as for an entry that is bad before good
+// nodes: then nobody knows, and FaultNotLocated says so in time.
+func locateRecords() []rule {
+	return []rule{{
+		comment: "7 Start of the fault: earliest start of a bad member, carried over restarts and gaps of up to 2m.",
+		record:  "onefiveten:fault_start_timestamp_seconds:min",
+		expr: `
+			min by (service, owner, signal, mode) (
+					(onefiveten:member_fault:bool{rule_set="<set>"} == 1)
+					* on (service, signal, dimension, member) group_left ()
+					min by (service, signal, dimension, member) (
+						label_replace(label_replace(label_replace(
+							(ksigma_fault_start_timestamp_seconds > 0)
+							unless on (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set="<set>"} == 1),
+							"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(.+)"), "member", "$1", "node", "(.+)")
+					)
+				or
+					last_over_time(onefiveten:fault_start_timestamp_seconds:min{rule_set="<set>"}[1m59s500ms])
+					and on (service, signal) (onefiveten:fault_members:sum{rule_set="<set>"} > 0)
+			)`,
+	}, {
+		comment: "9 Candidates: the bad nodes, if they are at most max(1, 30 %) of two or more. (8 is for further dimensions.)",
+		record:  "onefiveten:member_candidate:ratio",
+		expr: `
+			(onefiveten:member_fault:bool{rule_set="<set>", dimension="node"} == 1)
+			and on (service, signal) (
+				sum by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"})
+				<= clamp_min(0.3 * count by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"}), 1)
+			)
+			and on (service, signal) (count by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"}) >= 2)`,
+	}, {
+		comment: "10 Located at once when nothing was located before; another member only after two evaluations.",
+		record:  "onefiveten:member_located:ratio",
+		expr: `
+			(
+				onefiveten:member_candidate:ratio{rule_set="<set>"}
+				and on (service, signal, dimension, member) (onefiveten:member_candidate:ratio{rule_set="<set>"} offset <E>)
+			)
+			or
+			(
+				onefiveten:member_candidate:ratio{rule_set="<set>"}
+				unless on (service, signal) (onefiveten:member_located:ratio{rule_set="<set>"} offset <E>)
+			)`,
+	}, {
+		comment: "11 The service as a whole: too many nodes for a candidate, or fewer than two nodes in rotation.",
+		record:  "onefiveten:service_located:sum",
+		expr: `
+			onefiveten:fault_members:sum{rule_set="<set>"} > 0
+			and on (service, signal) (
+					sum by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"})
+					> clamp_min(0.3 * count by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"}), 1)
+				or
+					onefiveten:fault_members:sum{rule_set="<set>"}
+					unless on (service, signal) (count by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"}) >= 2)
+			)`,
+	}}
+}
+
+// start is the annotation with the fault's first bad sample in unix seconds.
+const start = `{{ with printf "onefiveten:fault_start_timestamp_seconds:min{service=%q,signal=%q}" $labels.service $labels.signal | query }}{{ . | first | value | printf "%.3f" }}{{ end }}`
+
+// nodeAlerts follow the records in the same group, for the same reason. Within
+// FaultDetected and FaultLocated keep_firing_for bridges the restart of an
+// exporter; the others may end and begin again, which costs people nothing.
+func nodeAlerts(class string, keep time.Duration) []rule {
+	return append(stageAlerts(class, keep), ticketAlerts(keep)...)
+}
+
+// stageAlerts are detect, locate and recover. They carry heal="true", which the
+// route sends to heal-receiver, and the severity of the class. Figures that change are
+// annotations: a label that changes makes a new alert, and a new episode.
+func stageAlerts(class string, keep time.Duration) []rule {
+	heal := []label{{"severity", class}, {"heal", "true"}}
+	return []rule{{
+		comment: "Detect. Nothing in this path has a range or a for.",
+		alert:   "FaultDetected",
+		expr:    `sum by (service, owner, signal) (onefiveten:fault_members:sum{rule_set="<set>", mode="page"}) > 0`,
+		keep:    keep, labels: heal,
+		annotations: []label{
+			{"summary", `{{ $labels.service }}: {{ $value }} members bad by {{ $labels.signal }}`},
+			{"detect_bound_seconds", `{{ with printf "max(onefiveten_detect_bound_seconds{service=%q,signal=%q})" $labels.service $labels.signal | query }}{{ . | first | value }}{{ end }}`},
+			{"fault_start", start},
+		},
+	}, {
+		comment: "Locate: one member.",
+		alert:   "FaultLocated",
+		expr: `
+			max by (service, owner, signal, scope, member, node) (
+				label_replace(onefiveten:member_located:ratio{rule_set="<set>", mode="page"}, "scope", "$1", "dimension", "(.+)")
+			)`,
+		keep: keep, labels: heal,
+		annotations: []label{
+			{"summary", `{{ $labels.service }}: the fault is in {{ $labels.scope }} {{ $labels.member }}`},
+			{"evidence", `{{ $value }} of {{ $labels.scope }} {{ $labels.member }} bad, of all nodes {{ with printf "avg(onefiveten:member_fault:bool{service=%q,signal=%q,dimension=\"node\"})" $labels.service $labels.signal | query }}{{ . | first | value | printf "%.2f" }}{{ end }}`},
+			{"fault_start", start},
+		},
+	}, {
+		comment: "Locate: the service as a whole.",
+		alert:   "FaultLocated",
+		expr:    `sum by (service, owner, signal) (onefiveten:service_located:sum{rule_set="<set>", mode="page"})`,
+		keep:    keep, labels: append(heal[:2:2], label{"scope", "service"}),
+		annotations: []label{
+			{"summary", `{{ $labels.service }}: the fault is in the service as a whole, {{ $value }} members bad`},
+			{"fault_start", start},
+		},
+	}, {
+		comment: "Locate: the target is over and nobody knows where.",
+		alert:   "FaultNotLocated",
+		expr: `
+			(
+				time() - min by (service, owner, signal) (onefiveten:fault_start_timestamp_seconds:min{rule_set="<set>", mode="page"})
+				>= on (service) group_left () max by (service) (onefiveten_target_seconds{stage="locate"})
+			)
+			unless on (service, signal) onefiveten:member_located:ratio{rule_set="<set>"}
+			unless on (service, signal) onefiveten:service_located:sum{rule_set="<set>"}`,
+		labels: heal,
+		annotations: []label{
+			{"summary", `{{ $labels.service }}: no rule has located the fault for {{ $value | humanizeDuration }}; heal-receiver may know more`},
+			{"fault_start", start},
+		},
+	}, {
+		comment: "Recover: the target is over and the fault still lasts.",
+		alert:   "RecoveryOverdue",
+		expr: `
+			time() - min by (service, owner, signal) (onefiveten:fault_start_timestamp_seconds:min{rule_set="<set>", mode="page"})
+			>= on (service) group_left () max by (service) (onefiveten_target_seconds{stage="recover"})`,
+		labels: heal,
+		annotations: []label{
+			{"summary", `{{ $labels.service }}: in fault for {{ $value | humanizeDuration }}`},
+			{"fault_start", start},
+		},
+	}}
+}
+
+// ticketAlerts are for people. A disagreement of observers must last, since they
+// probe at different phases: at the edge of every fault one sees it first. Of the
+// alerts here ObserverFault is also for the receiver,
+// which then leaves the service alone.
+func ticketAlerts(keep time.Duration) []rule {
+	people := []label{{"severity", ticket}}
+	return []rule{{
+		comment: "A signal that may not page: people only, never automatic.",
+		alert:   "SignalFault",
+		expr:    `sum by (service, owner, signal) (onefiveten:fault_members:sum{rule_set="<set>", mode="ticket"}) > 0`,
+		keep:    keep, labels: people,
+		annotations: []label{{"summary", `{{ $labels.service }}: {{ $labels.signal }} beyond its threshold on {{ $value }} members`}},
+	}, {
+		comment: "An observer that is cut off. It has lost its votes already.",
+		alert:   "ObserverFault",
+		expr:    `max by (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set="<set>"}) == 1`,
+		wait:    votesDiffer, labels: append(people[:1:1], label{"heal", "true"}),
+		annotations: []label{{"summary", `observer {{ $labels.observer }} alone sees all of {{ $labels.service }} bad: suspect the observer`}},
+	}, {
+		comment: "A member that only some observers see bad.",
+		alert:   "ObserverDisagrees",
+		expr: `
+			max by (service, owner, signal, member) (
+				(onefiveten:member_fault:ratio{rule_set="<set>"} > 0)
+				and (onefiveten:member_fault:ratio{rule_set="<set>"} <= 0.5)
+			)`,
+		wait: votesDiffer, labels: people,
+		annotations: []label{{"summary", `only {{ $value | humanizePercentage }} of the observers see {{ $labels.member }} of {{ $labels.service }} bad`}},
+	}}
+}

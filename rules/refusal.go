@@ -1,0 +1,133 @@
+package rules
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/common/model"
+)
+
+// knob is one setting that a bound can be shortened with: what it adds to the
+// shortest bound, its present value, and how to try another.
+type knob struct {
+	name       string
+	share, now time.Duration
+	set        func(c *chain, v time.Duration)
+}
+
+// never explains a fault that no number of samples can show.
+func (c chain) never() string {
+	f := c.signal.Fault
+	n := f.Slots(c.probe.Interval)
+	return fmt.Sprintf("probe %q can never fire: a fault_window of %s holds %d whole intervals of %s, and cap %v with min_anomalies %d needs more bad samples: widen the window, or lower the cap or the interval",
+		c.probe.Name, span(f.Window), n, span(c.probe.Interval), f.Cap, f.MinAnomalies)
+}
+
+// refusal says why m bad samples cannot be waited for; empty when they can.
+func (c chain) refusal(m int) string {
+	least := c.least()
+	over := c.total(m) > c.target()
+	switch slow := c.probe.Interval*slowProbes > c.target() && c.signal.Fault.MinAnomalies > 1; {
+	case over && c.given && c.total(least) <= c.target():
+		free := c
+		free.signal.Fault.Cap = 0
+		return fmt.Sprintf("cap %v lets probe %q take %s from fault to webhook, over the target of %s: it may be %v at most; leave it out to have it solved",
+			c.signal.Fault.Cap, c.probe.Name, span(c.total(m)), span(c.target()), free.solve())
+	case over:
+		return fmt.Sprintf("probe %q takes %s from fault to webhook at best, over the target of %s: %s",
+			c.probe.Name, span(c.total(least)), span(c.target()), c.advice())
+	case slow:
+		return fmt.Sprintf("probe %q runs every %s, and two bad samples take too much of the target of %s: shorten its interval to %s at most, or write min_anomalies: 1, and one lost packet is a fault",
+			c.probe.Name, span(c.probe.Interval), span(c.target()), span(c.target()/slowProbes))
+	}
+	return ""
+}
+
+// met tells whether some cap meets the target.
+func (c chain) met() bool {
+	m := c.least()
+	slow := c.probe.Interval*slowProbes > c.target() && c.signal.Fault.MinAnomalies > 1
+	return m > 0 && !slow && c.total(m) <= c.target()
+}
+
+// advice tries ever smaller values of one setting, in whole seconds as people
+// write them. It names the knob with the largest share and how far to turn it.
+func (c chain) advice() string {
+	var best knob
+	for _, k := range c.knobs() {
+		if k.share > best.share {
+			best = k
+		}
+	}
+	step := time.Second
+	if best.now <= step {
+		step = 100 * time.Millisecond
+	}
+	for v := (best.now - 1).Truncate(step); v > 0; v -= step {
+		try := c
+		if best.set(&try, v); try.met() {
+			return fmt.Sprintf("shorten %s from %s to %s or less", best.name, span(best.now), span(v))
+		}
+	}
+	return fmt.Sprintf("shorten %s, now %s; that alone is not enough", best.name, span(best.now))
+}
+
+// knobs lists the settings of the bound. The two intervals of Prometheus are
+// one knob: they are of one size nearly everywhere.
+func (c chain) knobs() []knob {
+	p, a := c.spec.Prometheus, c.spec.Alertmanager
+	s, e := time.Duration(p.Scrape.Interval), time.Duration(p.Evaluation.Interval)
+	return []knob{
+		{
+			fmt.Sprintf("the interval of probe %q", c.probe.Name), time.Duration(max(c.least(), 1)) * c.probe.Interval, c.probe.Interval,
+			func(c *chain, v time.Duration) { c.probe.Interval, c.probe.Timeout = v, min(v, c.probe.Timeout) },
+		},
+		{
+			fmt.Sprintf("the timeout of the module of probe %q", c.probe.Name), c.probe.Timeout, c.probe.Timeout,
+			func(c *chain, v time.Duration) { c.probe.Timeout = v },
+		},
+		{
+			"prometheus.scrape.interval and prometheus.evaluation.interval", s + e, max(s, e),
+			func(c *chain, v time.Duration) { c.spec.Prometheus = c.spec.Prometheus.faster(v) },
+		},
+		{
+			"prometheus.scrape.timeout", p.Scrape.timeout(), p.Scrape.timeout(),
+			func(c *chain, v time.Duration) { c.spec.Prometheus.Scrape.Timeout = model.Duration(v) },
+		},
+		{
+			"prometheus.evaluation.delay", time.Duration(p.Evaluation.Delay), time.Duration(p.Evaluation.Delay),
+			func(c *chain, v time.Duration) { c.spec.Prometheus.Evaluation.Delay = model.Duration(v) },
+		},
+		{
+			"prometheus.evaluation.query_offset", time.Duration(p.Evaluation.QueryOffset), time.Duration(p.Evaluation.QueryOffset),
+			func(c *chain, v time.Duration) { c.spec.Prometheus.Evaluation.QueryOffset = model.Duration(v) },
+		},
+		{
+			"alertmanager.group_wait", time.Duration(a.GroupWait), time.Duration(a.GroupWait),
+			func(c *chain, v time.Duration) { c.spec.Alertmanager.GroupWait = model.Duration(v) },
+		},
+		{
+			"alertmanager.peer_timeout", time.Duration(a.Peers-1) * time.Duration(a.PeerTimeout), time.Duration(a.PeerTimeout),
+			func(c *chain, v time.Duration) { c.spec.Alertmanager.PeerTimeout = model.Duration(v) },
+		},
+		{
+			"alertmanager.webhook.delay", time.Duration(a.Webhook.Delay), time.Duration(a.Webhook.Delay),
+			func(c *chain, v time.Duration) { c.spec.Alertmanager.Webhook.Delay = model.Duration(v) },
+		},
+	}
+}
+
+// faster is p with both intervals at most v.
+func (p Prometheus) faster(v time.Duration) Prometheus {
+	d := model.Duration(v)
+	p.Scrape.Timeout = min(model.Duration(p.Scrape.timeout()), d)
+	p.Scrape.Interval = min(p.Scrape.Interval, d)
+	p.Evaluation.Interval = min(p.Evaluation.Interval, d)
+	return p
+}
+
+// span writes a duration as seconds do in the tables: 49s, 10.2s.
+func span(d time.Duration) string {
+	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s"
+}

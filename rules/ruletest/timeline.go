@@ -1,0 +1,177 @@
+package ruletest
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/onefiveten/onefiveten/sigma"
+)
+
+// timing is how often things happen in a simulated Prometheus, and when within
+// their interval. Rules are evaluated at the multiples of every.
+type timing struct {
+	probe, probeTakes   time.Duration // P and d_p: a bad probe takes all of it, a good one nothing
+	scrape, scrapeTakes time.Duration // S and d_s
+	every, step         time.Duration // E, and the distance of two values in a test
+	probeAt, scrapeAt   time.Duration // phases
+}
+
+// timing takes the intervals from the spec and phases at which nothing
+// coincides.
+func (s Spec) timing(p Proof) timing {
+	return timing{
+		probe: p.Interval, probeTakes: p.Timeout,
+		scrape: s.Scrape, scrapeTakes: s.ScrapeTakes,
+		every: s.Every, step: divisor(s.Every, time.Second),
+		probeAt: (p.Interval / 3).Truncate(time.Millisecond),
+		// 7 ms keep ages from being equal to a limit, where rounding would decide.
+		scrapeAt: (s.Scrape * 2 / 3).Truncate(time.Millisecond) + 7*time.Millisecond,
+	}
+}
+
+// divisor is the greatest common one.
+func divisor(a, b time.Duration) time.Duration {
+	for b > 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// next is the first evaluation at or after a moment.
+func (t timing) next(at time.Duration) time.Duration { return ceil(at, t.every) }
+
+// ceil is the first multiple of unit at or after a moment, before 0 too.
+func ceil(at, unit time.Duration) time.Duration {
+	if rest := phase(at, unit); rest > 0 {
+		return at + unit - rest
+	}
+	return at
+}
+
+// phase is at modulo unit, never negative.
+func phase(at, unit time.Duration) time.Duration { return (at%unit + unit) % unit }
+
+// during tells whether something holds at a moment; nil never does.
+type during func(at time.Duration) bool
+
+func (d during) at(t time.Duration) bool { return d != nil && d(t) }
+
+// from and between are the usual ones.
+func from(t time.Duration) during { return between(t, math.MaxInt64) }
+
+// between holds from a moment on and until another.
+func between(a, b time.Duration) during {
+	return func(at time.Duration) bool { return at >= a && at < b }
+}
+
+// fate is what happens to one target as one observer sees it.
+type fate struct {
+	bad     during        // probes that begin then fail
+	hangs   during        // no probe runs, the gauges stay
+	away    during        // the observer is not there: no probe, no scrape
+	restart time.Duration // when the observer loses its state; 0 means never
+	removed during        // the target is not configured: its series are gone
+}
+
+// missing stands for a step without a value.
+const missing = math.MinInt64
+
+// track is what Prometheus holds of one target, one value in thousandths per
+// step. It is made from raw samples by sigma and seen through scrapes.
+type track struct{ fault, start, last []int64 }
+
+// result is the state of the gauges after one probe.
+type result struct {
+	end          time.Duration
+	fault, start int64
+	gone         bool // nothing is exposed from here on
+}
+
+// follow is what stands between a raw sample and a rule: probes that take their
+// time, a scrape that sees those that have ended and is itself seen only when it
+// is over, and values that stand until the next one. It runs one target from well before 0 until end.
+func (t timing) follow(f sigma.Fault, w fate, end time.Duration) (track, error) {
+	results, err := t.probes(f, w, end)
+	if err != nil {
+		return track{}, err
+	}
+	var tr track
+	begin := -(f.Window + 4*t.scrape) // at 0 a scrape has been seen
+	sc := begin + phase(t.scrapeAt-begin, t.scrape)
+	known := 0 // results that had ended at the scrape
+	for at := time.Duration(0); at <= end; at += t.step {
+		for sc+t.scrape+t.scrapeTakes <= at {
+			sc += t.scrape
+		}
+		for known < len(results) && results[known].end <= sc {
+			known++
+		}
+		fault, start, last := int64(missing), int64(missing), int64(missing)
+		if r := results[max(known-1, 0)]; known > 0 && !r.gone && !w.away.at(sc) && !w.removed.at(sc) {
+			fault, start = r.fault, r.start
+			last = (at - (sc - r.end)).Milliseconds() // the age at the scrape is what the rules read
+		}
+		tr.fault, tr.start, tr.last = append(tr.fault, fault), append(tr.start, start), append(tr.last, last)
+	}
+	return tr, nil
+}
+
+// probes feeds sigma from before 0, so that the fault window is full at 0.
+func (t timing) probes(f sigma.Fault, w fate, end time.Duration) ([]result, error) {
+	var results []result
+	series, err := sigma.NewAvailability(t.probe, f)
+	if err != nil {
+		return nil, err
+	}
+	begin := -(f.Window + 4*t.probe)
+	for at := begin + phase(t.probeAt-begin, t.probe); at <= end; at += t.probe {
+		if w.restart > 0 && at >= w.restart {
+			if series, err = sigma.NewAvailability(t.probe, f); err != nil {
+				return nil, err
+			}
+			for len(results) > 0 && results[len(results)-1].end > w.restart {
+				results = results[:len(results)-1] // it never reported
+			}
+			results = append(results, result{end: w.restart, gone: true})
+			w.restart = 0
+		}
+		if !w.away.at(at) && !w.removed.at(at) && !w.hangs.at(at) {
+			r, err := t.judge(series, at, w.bad.at(at))
+			if err != nil {
+				return nil, err
+			}
+			results = append(results, r)
+		}
+	}
+	return results, nil
+}
+
+// judge runs one probe and gives the gauges that stand when it has ended.
+func (t timing) judge(series *sigma.Series, at time.Duration, bad bool) (result, error) {
+	r, v := result{end: at}, 0.
+	if bad {
+		r.end, v = at+t.probeTakes, 1
+	}
+	j, err := series.Add(time.Unix(0, int64(at)), v)
+	if err != nil {
+		return r, fmt.Errorf("simulating a probe at %s: %w", at, err)
+	}
+	if j.Fault {
+		r.fault = 1000
+	}
+	if !j.FirstBad.IsZero() {
+		r.start = j.FirstBad.UnixMilli()
+	}
+	return r, nil
+}
+
+// first is the first moment from which on values hold v; -1 when there is none.
+func (t timing) first(values []int64, v int64, from time.Duration) time.Duration {
+	for i := int(ceil(from, t.step) / t.step); i < len(values); i++ {
+		if values[i] == v {
+			return time.Duration(i) * t.step
+		}
+	}
+	return -1
+}

@@ -1,0 +1,98 @@
+package rules
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// dwell is how long a watched part may be away: one missed scrape is no alert.
+const dwell = 15 * time.Second
+
+// watcherGroups watch the watchers. They read no recorded series, so they may
+// be split where many observers make more rules than a group may hold.
+func (s Spec) watcherGroups() []group {
+	rules := append(staleAlerts(), chainAlerts()...)
+	for i, o := range s.Observers {
+		r := rule{
+			alert: "ProbeExporterDown", wait: dwell,
+			expr:        fmt.Sprintf("absent(onefiveten_observer_info{observer=%s})", quoted(o)),
+			labels:      []label{{"severity", page}, {"observer", literal(o)}},
+			annotations: []label{{"summary", `probe-exporter {{ $labels.observer }} is not scraped`}},
+		}
+		if i == 0 {
+			r.comment = "One for each expected observer: absent knows no names but those that it is given."
+		}
+		rules = append(rules, r)
+	}
+	var groups []group
+	for i := 0; i < len(rules); i += mostRules {
+		g := group{name: "onefiveten:watchers", rules: rules[i:min(i+mostRules, len(rules))]}
+		if i == 0 {
+			g.comment = "The watchers read no recorded series, so they stand in a group of their own."
+		} else {
+			g.name = fmt.Sprintf("onefiveten:watchers-%d", i/mostRules+1)
+			g.comment = "More observers."
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+// staleAlerts tell of probes that gave no verdict: missing data is neither a
+// fault nor a recovery.
+func staleAlerts() []rule {
+	return []rule{{
+		comment: "A probe that hangs goes on being scraped as healthy. Its age at scrape time tells.",
+		alert:   "ProbeStale",
+		expr: expression(`
+			timestamp(probe_last_run_timestamp_seconds) - probe_last_run_timestamp_seconds
+			>= on (observer, probe) group_left ()
+			max by (observer, probe) (probe_stale_after_seconds)`, noWords()),
+		labels:      []label{{"severity", ticket}, {"reason", "not_run"}},
+		annotations: []label{{"summary", `probe {{ $labels.probe }} of {{ $labels.instance }} by {{ $labels.observer }} has not run for {{ $value }} s`}},
+	}, {
+		comment: "Seen within 10m, now gone, and its observer gone too. A target that was removed is silent.",
+		alert:   "ProbeStale",
+		expr: expression(`
+			group by (service, probe, instance, observer) (last_over_time(probe_last_run_timestamp_seconds[9m59s500ms]))
+			unless on (service, probe, instance, observer) probe_last_run_timestamp_seconds
+			unless on (observer) onefiveten_observer_info`, noWords()),
+		wait:        dwell,
+		labels:      []label{{"severity", ticket}, {"reason", "not_scraped"}},
+		annotations: []label{{"summary", `probe {{ $labels.probe }} of {{ $labels.instance }} by {{ $labels.observer }} is not scraped`}},
+	}}
+}
+
+// chainAlerts tell of what stands behind the rules. The first and the last go
+// together: a receiver that is not scraped may still act, one that hears nothing
+// of the switch cannot.
+func chainAlerts() []rule {
+	return []rule{{
+		comment: "The other end.",
+		alert:   "HealReceiverDown", wait: dwell,
+		expr:        `absent(up{job="heal-receiver"} == 1)`,
+		labels:      []label{{"severity", page}, {"job", "heal-receiver"}},
+		annotations: []label{{"summary", `no heal-receiver is scraped`}},
+	}, {
+		comment:     "What a machine took out of rotation stays a ticket until it is back.",
+		alert:       "NodeOutOfRotation",
+		expr:        `max by (service, node) (heal_isolated) == 1`,
+		labels:      []label{{"severity", ticket}},
+		annotations: []label{{"summary", `{{ $labels.node }} of {{ $labels.service }} is isolated`}},
+	}, {
+		comment:     "The dead-man's switch: it always fires, and its silence is the alarm.",
+		alert:       "Watchdog",
+		expr:        `vector(1)`,
+		labels:      []label{{"severity", "none"}, {"heal", "true"}},
+		annotations: []label{{"summary", `the chain from rule to receiver is alive`}},
+	}}
+}
+
+// quoted writes a string as PromQL and the series notation of promtool read it.
+func quoted(s string) string { return strconv.Quote(s) }
+
+// literal keeps the braces of a name away from Prometheus' templates, which
+// labels and annotations of rules pass through.
+func literal(s string) string { return strings.ReplaceAll(s, "{{", `{{"{{"}}`) }
