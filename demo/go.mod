@@ -1,0 +1,3 @@
+module github.com/onefiveten/onefiveten/demo
+
+go 1.26.0

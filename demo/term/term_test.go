@@ -1,0 +1,82 @@
+package term_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/onefiveten/onefiveten/demo/term"
+)
+
+func TestPrinter_NoColoursWithoutATerminal(t *testing.T) {
+	file, err := os.Create(t.TempDir() + "/out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for name, p := range map[string]*term.Printer{"builder": term.New(&strings.Builder{}), "file": term.New(file), "nothing": term.New(nil)} {
+		if got := p.Paint(term.Red, "text"); got != "text" {
+			t.Errorf("%s: got %q, want no colours", name, got)
+		}
+	}
+}
+
+func TestPrinter_LineEndsWithoutBlanks(t *testing.T) {
+	said := &strings.Builder{}
+	term.New(said).Line("%-10s", "word")
+	if got := said.String(); got != "word\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestDuring_SaysHowLongItTookAndCountsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		said := &strings.Builder{}
+		err := term.New(said).During(context.Background(), "building it", func() string { return "7 packages" }, func(context.Context) error {
+			<-time.After(50 * time.Second) // of the bubble's clock
+			return nil
+		})
+		want := "  building it                        … 20 s  7 packages\n" +
+			"  building it                        … 40 s  7 packages\n" +
+			"  building it                        50 s\n"
+		if err != nil || said.String() != want {
+			t.Errorf("got %v\n%s\nwant\n%s", err, said, want)
+		}
+	})
+}
+
+func TestDuring_GivesTheError(t *testing.T) {
+	said, wrong := &strings.Builder{}, errors.New("wrong")
+	err := term.New(said).During(context.Background(), "doing it", nil, func(context.Context) error { return wrong })
+	if want := "  doing it                           did not work\n"; !errors.Is(err, wrong) || said.String() != want {
+		t.Errorf("got %v, %q, want %q", err, said, want)
+	}
+}
+
+func TestPrinter_LinesOfSeveralGoroutinesStayWhole(t *testing.T) {
+	said := &strings.Builder{}
+	p := term.New(said)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() { p.Line("one whole line") })
+	}
+	all.Wait()
+	if got, want := said.String(), strings.Repeat("one whole line\n", 20); got != want {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestSeconds(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		time.Minute: "60 s", 10200 * time.Millisecond: "10.2 s", 7 * time.Second: "7 s", 123 * time.Millisecond: "0.1 s",
+	} {
+		if got := term.Seconds(d); got != want {
+			t.Errorf("%s: got %q, want %q", d, got, want)
+		}
+	}
+}
