@@ -1,0 +1,134 @@
+package rules_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/onefiveten/onefiveten/rules"
+)
+
+// mutation is one deliberate mistake in the rules: in the rule that begins with
+// the text under, old becomes new. The case named must fail.
+type mutation struct{ name, rule, old, new, fails string }
+
+const (
+	one      = "one node is down"
+	all      = "all nodes are down"
+	single   = "the only node"
+	entry    = "an entry alone"
+	another  = "another node"
+	restarts = "an exporter restarts"
+	flaps    = "a fault comes back"
+	hangs    = "a probe hangs"
+	vanishes = "an exporter and heal-receiver"
+	isolated = "an isolated node"
+	two      = "two services"
+	cut      = "an observer is cut off"
+	disagree = "one of two observers"
+	tickets  = "latency is a ticket"
+	healthy  = "healthy"
+	worst    = "worst phase of availability"
+)
+
+var mutations = []mutation{
+	{"stale votes count longer", "record: onefiveten:ksigma_fault:fresh", "max by (observer, probe) (probe_stale_after_seconds)", "2 * max by (observer, probe) (probe_stale_after_seconds)", hangs},
+	{"info series of all observers are joined", "record: onefiveten:ksigma_fault:fresh", "topk by (service) (1, ", "(", one},
+	{"signal series of all observers are joined", "record: onefiveten:ksigma_fault:fresh", "topk by (service, signal) (1, ", "(", one},
+	{"the best probe of a node decides", "record: onefiveten:vote:bool", "max by", "min by", two},
+	{"votes of services are mixed", "record: onefiveten:vote:bool", "max by (service, ", "max by (", one},
+	{"everyone is suspect in a total outage", "record: onefiveten:observer_suspect:bool", "< bool 0.5", "<= bool 1", single},
+	{"nobody is suspect", "record: onefiveten:observer_suspect:bool", "== bool 1", "== bool 2", cut},
+	{"suspects vote", "record: onefiveten:member_fault:ratio", "unless on (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set=\"page-node\"} == 1)", "", cut},
+	{"a tie is bad", "record: onefiveten:member_fault:bool", "> bool 0.5", ">= bool 0.5", disagree},
+	{"isolation is remembered too long", "record: onefiveten:member_fault:bool", "[1m59s500ms]", "[4m59s500ms]", isolated},
+	{"isolation is forgotten too soon", "record: onefiveten:member_fault:bool", "[1m59s500ms]", "[59s500ms]", isolated},
+	{"isolated nodes stay in the fault", "record: onefiveten:member_fault:bool", "== 1,", "== 2,", isolated},
+	{"the start is carried too long", "record: onefiveten:fault_start", "[1m59s500ms]", "[4m59s500ms]", flaps},
+	{"the start is carried too short", "record: onefiveten:fault_start", "[1m59s500ms]", "[44s500ms]", flaps},
+	{"the start is not carried", "record: onefiveten:fault_start", "sum{rule_set=\"page-node\"} > 0)", "sum{rule_set=\"page-node\"} > 99)", restarts},
+	{"suspects give the start", "record: onefiveten:fault_start", "unless on (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set=\"page-node\"} == 1)", "", cut},
+	{"half of the nodes may be candidates", "record: onefiveten:member_candidate", "0.3 *", "0.6 *", two},
+	{"one bad node is too many", "record: onefiveten:member_candidate", "<= clamp_min", "< clamp_min", one},
+	{"a single node is located", "record: onefiveten:member_candidate", ">= 2", ">= 1", single},
+	{"located late", "record: onefiveten:member_located", "unless on", "and on", one},
+	{"another member at once", "record: onefiveten:member_located", "and on (service, signal, dimension, member) (onefiveten:member_candidate:ratio{rule_set=\"page-node\"} offset 15s)", "", another},
+	{"located only now and then", "record: onefiveten:member_located", "offset 15s", "offset 30s", one},
+	{"the service is located beside the node", "record: onefiveten:service_located", "> clamp_min", ">= clamp_min", one},
+	{"a single node locates nothing", "record: onefiveten:service_located", ">= 2", ">= 1", single},
+	{"one bad member is no fault", "alert: FaultDetected", "> 0", "> 1", worst},
+	{"tickets page", "alert: FaultDetected", ", mode=\"page\"", "", tickets},
+	{"the alert ends at once", "alert: FaultDetected", "keep_firing_for: 1m", "keep_firing_for: 15s", one},
+	{"the alert waits", "alert: FaultDetected", "keep_firing_for: 1m", "for: 15s\n        keep_firing_for: 1m", worst},
+	{"the alert never heals", "alert: FaultDetected", "heal: \"true\"", "heal: \"false\"", one},
+	{"the start is not told", "alert: FaultDetected", "fault_start:", "fault_began:", one},
+	{"the bound is not told", "alert: FaultDetected", "detect_bound_seconds:", "bound_seconds:", one},
+	{"the scope is lost", "alert: FaultLocated", "\"scope\", \"$1\"", "\"level\", \"$1\"", one},
+	{"locating takes as long as recovering", "alert: FaultNotLocated", "stage=\"locate\"", "stage=\"recover\"", entry},
+	{"a located service is not located", "alert: FaultNotLocated", "unless on (service, signal) onefiveten:service_located:sum{rule_set=\"page-node\"}", "", entry},
+	{"a located node is not located", "alert: FaultNotLocated", "unless on (service, signal) onefiveten:member_located:ratio{rule_set=\"page-node\"}", "", one},
+	{"overdue too soon", "alert: RecoveryOverdue", "stage=\"recover\"", "stage=\"locate\"", one},
+	{"overdue never", "alert: RecoveryOverdue", ">= on", "< on", one},
+	{"pages are tickets", "alert: SignalFault", "mode=\"ticket\"", "mode=\"page\"", tickets},
+	{"an observer is suspected at once", "alert: ObserverFault", "for: 30s", "for: 15s", cut},
+	{"disagreement is tolerated", "alert: ObserverDisagrees", "<= 0.5", "< 0.5", disagree},
+	{"agreement is a ticket", "alert: ObserverDisagrees", "> 0)", ">= 0)", healthy},
+	{"a probe may hang longer", "alert: ProbeStale", "max by (observer, probe) (probe_stale_after_seconds)", "2 * max by (observer, probe) (probe_stale_after_seconds)", hangs},
+	{"a removed target is stale", "observer) (last_over_time", "unless on (observer) onefiveten_observer_info", "", hangs},
+	{"a lost exporter is remembered too long", "observer) (last_over_time", "[9m59s500ms]", "[14m59s500ms]", vanishes},
+	{"a lost exporter is forgotten too soon", "observer) (last_over_time", "[9m59s500ms]", "[4m59s500ms]", vanishes},
+	{"a lost receiver is up", "alert: HealReceiverDown", " == 1", "", vanishes},
+	{"an isolated node is no ticket", "alert: NodeOutOfRotation", "== 1", "== 2", isolated},
+	{"the watchdog does not reach the receiver", "alert: Watchdog", "heal: \"true\"", "heal: \"false\"", healthy},
+	{"a lost exporter is not told", "alert: ProbeExporterDown", "absent(", "count(", healthy},
+}
+
+// change makes one mistake; it fails where the rules no longer hold the text.
+func (m mutation) change(t *testing.T, text string) string {
+	t.Helper()
+	head, rest, found := strings.Cut(text, m.rule)
+	mistaken := strings.Replace(rest, m.old, m.new, 1)
+	// Only up to the next rule.
+	end := len(rest)
+	for _, next := range []string{"\n      - record:", "\n      - alert:"} {
+		if i := strings.Index(rest, next); i >= 0 {
+			end = min(end, i)
+		}
+	}
+	if !found || !strings.Contains(rest, m.old) || strings.Index(rest, m.old) > end {
+		t.Fatalf("the rule %q does not hold %q", m.rule, m.old)
+	}
+	return head + m.rule + mistaken
+}
+
+// TestMutations_EachFailsItsCase runs the case that is there for a mistake. Two
+// observers, S = E = 15s: few evaluations.
+func TestMutations_EachFailsItsCase(t *testing.T) {
+	promtool := find(t, "build").Promtool
+	files, _, err := rules.Generate(spec("shop", 5, 2, 15, 5, "a", "b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutations {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			made := 0
+			for name, data := range files {
+				if strings.Contains(string(data), m.rule) && name != rules.TestsFile {
+					data = []byte(m.change(t, string(data)))
+					made++
+				}
+				put(t, filepath.Join(dir, name), data)
+			}
+			if made != 1 {
+				t.Fatalf("the mistake was made in %d files, want 1", made)
+			}
+			check(t, promtool, dir)
+			out, ok := run(t, promtool.Path, "test", "rules", "--run", m.fails, filepath.Join(dir, rules.TestsFile))
+			if ok || !strings.Contains(out, "FAILED") {
+				t.Errorf("the case %q does not see it:\n%s", m.fails, out)
+			}
+		})
+	}
+}
