@@ -1,0 +1,62 @@
+# onefiveten: `make demo` breaks a real service and heals it, `make test` proves the rest.
+# Needs Go, git, make and gcc; `make test` also apt-get (Debian) for the older generation of
+# Prometheus and Alertmanager. What is built or fetched lies in .cache/, which git ignores.
+
+SHELL    := /bin/bash
+FAULT    ?= crash
+KEEP     ?=
+STACK    ?=
+BIN      := bin
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w \
+	-X github.com/prometheus/common/version.Version=$(VERSION) \
+	-X github.com/prometheus/common/version.Revision=$(shell git rev-parse HEAD 2>/dev/null) \
+	-X github.com/prometheus/common/version.Branch=$(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
+FUZZTIME ?= 10s
+SPEC     ?= docs/examples/probe-exporter.yml
+OUT      ?= .cache/rules
+
+.DEFAULT_GOAL := help
+.PHONY: help build test unit stack e2e lint rules demo bench fuzz
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make demo FAULT=crash|all-nodes|observer|all   KEEP=1 leaves the stack up   STACK=build ignores what is on PATH"
+
+build: ## both binaries into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/probe-exporter ./cmd/heal-receiver
+
+test: lint unit stack e2e ## everything: formatting and vet, unit tests with the race detector, real Prometheus and Alertmanager
+	@echo "make test: all passed"
+
+unit: ## the tests that need no other program
+	go test -race ./...
+
+stack: ## build or fetch the real Prometheus, Alertmanager, promtool and amtool of both generations
+	cd demo && go run ./stack/cmd --which=build,debian
+
+e2e: stack ## rules through promtool, the route through amtool, the whole way on real servers
+	cd demo && go test -race ./...
+	cd e2e && go test -count=1 -timeout 20m -parallel 8 ./...
+
+lint: .cache/tools/staticcheck ## gofmt, go vet and staticcheck over every module; golangci-lint too where it is on PATH
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	@for m in . demo e2e; do echo "vet and staticcheck: $$m"; (cd $$m && go vet ./... && "$(CURDIR)/.cache/tools/staticcheck" ./...) || exit 1; done
+	@if command -v golangci-lint >/dev/null; then golangci-lint run ./...; else echo "golangci-lint is not on PATH: .golangci.yml was not applied"; fi
+
+.cache/tools/staticcheck: tools/staticcheck/go.mod
+	cd tools/staticcheck && go build -o ../../$@ honnef.co/go/tools/cmd/staticcheck
+
+rules: build ## write the rules, their tests and the route of SPEC into OUT
+	$(BIN)/probe-exporter rules --config.file=$(SPEC) --output.dir=$(OUT)
+
+demo: ## break a real service and watch it heal
+	@cd demo && go build -o ../.cache/demo/bin/demo . && cd .. && FAULT=$(FAULT) KEEP=$(KEEP) STACK=$(STACK) exec .cache/demo/bin/demo
+
+bench: ## figures, side by side in one run
+	go test -run '^$$' -bench . -benchmem ./sigma ./collector ./probe ./rules ./healer/journal
+
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; for pkg in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+		echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; done; done
