@@ -269,8 +269,11 @@ func answered(ctx context.Context, response *http.Response, broke error, transie
 // broken gives the outcome of a call without a status.
 func broken(ctx context.Context, err error, sent bool) healer.Result {
 	cause := because(ctx, err)
+	if refusal := refusedCertificate(err); refusal != nil {
+		return failed("%v", refusal)
+	}
 	switch {
-	case errors.Is(err, errForbidden) || refusedCertificate(err):
+	case errors.Is(err, errForbidden):
 		return failed("%v", cause)
 	case sent:
 		return healer.Result{Outcome: healer.InDoubt, Cause: fmt.Sprintf("no answer, after the request had begun: %v", cause)}
@@ -279,15 +282,20 @@ func broken(ctx context.Context, err error, sent bool) healer.Result {
 	}
 }
 
-// refusedCertificate tells whether one side did not accept the certificate of
-// the other. A server that refuses ours says so before it reads the request.
-func refusedCertificate(err error) bool {
+// refusedCertificate gives the refusal when one side did not accept the
+// certificate of the other. A server that refuses ours says so before it reads
+// the request; where net/http meets that alert, it may wrap it in words of its
+// own, which are left out.
+func refusedCertificate(err error) error {
 	var theirs *tls.CertificateVerificationError
 	if errors.As(err, &theirs) {
-		return true
+		return theirs
 	}
 	var remote *net.OpError
-	return errors.As(err, &remote) && remote.Op == "remote error" && strings.Contains(remote.Err.Error(), "certificate")
+	if errors.As(err, &remote) && remote.Op == "remote error" && strings.Contains(remote.Err.Error(), "certificate") {
+		return remote
+	}
+	return nil
 }
 
 // because prefers the reason why ctx ended, and leaves out the URL that

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -251,21 +253,14 @@ func TestATLSServerThatIsNoneIsTransient(t *testing.T) {
 
 func TestARefusedCertificateHasFailed(t *testing.T) {
 	hits := new(atomic.Int32)
-	count := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) })
-	server := httptest.NewTLSServer(count)
+	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) }))
 	defer server.Close()
-	strict := httptest.NewUnstartedServer(count)
-	strict.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
-	strict.StartTLS()
-	defer strict.Close()
-	for _, s := range []*httptest.Server{server, strict} {
-		s.Config.ErrorLog = nil
-	}
+	strict := demanding(t, server.TLS)
 	trusting := clients(t, "step", "tls_config: {insecure_skip_verify: true}")
-	e := caller(t, Settings{Clients: trusting}, server.URL, strict.URL)
+	e := caller(t, Settings{Clients: trusting}, server.URL, strict)
 	for _, test := range []struct{ url, client, want string }{
 		{server.URL, "", "tls: failed to verify certificate: x509: certificate signed by unknown authority"},
-		{strict.URL, "step", "remote error: tls: certificate required"},
+		{strict, "step", "remote error: tls: certificate required"},
 	} {
 		a := post(test.url)
 		a.HTTP.Client = test.client
@@ -277,6 +272,44 @@ func TestARefusedCertificateHasFailed(t *testing.T) {
 	a.HTTP.Client = "step"
 	if got := e.Do(t.Context(), a); got.Outcome != healer.OK || hits.Load() != 1 {
 		t.Errorf("got %+v and %d requests", got, hits.Load())
+	}
+}
+
+// demanding listens with a server's TLS settings, demands a certificate of the
+// client, and reads on after it has refused one that came without: were the
+// socket closed at once, a reset could overtake the alert.
+func demanding(t *testing.T, settings *tls.Config) string {
+	t.Helper()
+	settings = settings.Clone()
+	settings.ClientAuth = tls.RequireAnyClientCert
+	listener := must(net.Listen("tcp", "127.0.0.1:0"))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_ = tls.Server(conn, settings).Handshake()
+		_, _ = io.Copy(io.Discard, conn)
+	}()
+	t.Cleanup(func() { listener.Close(); <-done })
+	return "https://" + listener.Addr().String()
+}
+
+// net/http meets the alert of a server while it writes, while it waits or
+// while it reads, and words each differently.
+func TestTheWordsOfNetHTTPAreLeftOutOfARefusal(t *testing.T) {
+	alert := &net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")}
+	for _, err := range []error{
+		&url.Error{Op: "Post", URL: "https://node-1", Err: alert},
+		&url.Error{Op: "Post", URL: "https://node-1", Err: fmt.Errorf("readLoopPeekFailLocked: %w", alert)},
+	} {
+		got := broken(t.Context(), err, true)
+		if want := failed("remote error: tls: certificate required"); got != want {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
 	}
 }
 
