@@ -80,7 +80,8 @@ func nodeRecords() []rule {
 // join are an error that empties the rule.
 //
 // Record 2 takes the worst of several probes of a member, for one of them alone
-// may see what is broken. Record 3 needs another observer that sees most of it
+// may see what is broken. Its patterns say (?s:…), since a dot of Prometheus 2
+// ends at a newline and members of such names would be one. Record 3 needs another observer that sees most of it
 // good: without one, everything bad is a total outage. Record 5 counts a tie as
 // good, since a tie of two is what one observer that is cut off looks like.
 // The isolated nodes are looked for in the last two minutes, for a receiver that
@@ -110,7 +111,7 @@ func voteRecords() []rule {
 			max by (service, owner, signal, mode, dimension, member, node, observer) (
 				label_replace(label_replace(label_replace(
 					onefiveten:ksigma_fault:fresh{rule_set="<set>"},
-					"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(.+)"), "member", "$1", "node", "(.+)")
+					"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(?s:(.+))"), "member", "$1", "node", "(?s:(.+))")
 			)`,
 	}, {
 		comment: "3 Suspect: sees everything bad while another fresh observer sees less than half bad. Alone, nobody is suspect.",
@@ -138,7 +139,7 @@ func voteRecords() []rule {
 			unless on (service, dimension, member)
 			label_replace(label_replace(
 				last_over_time(heal_isolated[1m59s500ms]) == 1,
-				"member", "$1", "node", "(.+)"), "dimension", "node", "node", ".+")`,
+				"member", "$1", "node", "(?s:(.+))"), "dimension", "node", "node", "(?s:.+)")`,
 	}, {
 		comment: "6 Bad entries and bad nodes in rotation: the service is in fault while this is above 0.",
 		record:  "onefiveten:fault_members:sum",
@@ -172,7 +173,7 @@ func locateRecords() []rule {
 						label_replace(label_replace(label_replace(
 							(ksigma_fault_start_timestamp_seconds > 0)
 							unless on (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set="<set>"} == 1),
-							"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(.+)"), "member", "$1", "node", "(.+)")
+							"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(?s:(.+))"), "member", "$1", "node", "(?s:(.+))")
 					)
 				or
 					last_over_time(onefiveten:fault_start_timestamp_seconds:min{rule_set="<set>"}[1m59s500ms])
