@@ -81,9 +81,10 @@ func nodeRecords() []rule {
 //
 // Record 2 takes the worst of several probes of a member, for one of them alone
 // may see what is broken. Its patterns say (?s:…), since a dot of Prometheus 2
-// ends at a newline and members of such names would be one. Record 3 needs another observer that sees most of it
-// good: without one, everything bad is a total outage. Record 5 counts a tie as
-// good, since a tie of two is what one observer that is cut off looks like.
+// ends at a newline and members of such names would be one. Record 3 needs
+// another observer that sees most of it good: without one, everything bad is a
+// total outage. Record 5 counts a tie as good, since a tie of two is what one
+// observer that is cut off looks like.
 // The isolated nodes are looked for in the last two minutes, for a receiver that
 // restarts exposes none; a range edge lies between samples, never on one.
 func voteRecords() []rule {
@@ -150,9 +151,10 @@ func voteRecords() []rule {
 // locateRecords say since when the fault lasts and where it lies.
 //
 // Record 7 takes the earlier of what the gauges say and of what it said itself
-// before: an exporter that restarts knows of a later start only. It carries for
-// two minutes, and only while there is a fault, so that a fault which comes after
-// a longer pause begins anew.
+// before: an exporter that restarts knows of a later start only. Of the gauges
+// those count that have a vote: a probe that hangs tells of an old fault for as
+// long as it hangs. It carries for two minutes, and only while there is a fault,
+// so that a fault which comes after a longer pause begins anew.
 //
 // Record 10 reads the past of two records with offset, which is the evaluation
 // before whatever the order of the rules is. A member is named at once when no
@@ -172,6 +174,7 @@ func locateRecords() []rule {
 					min by (service, signal, dimension, member) (
 						label_replace(label_replace(label_replace(
 							(ksigma_fault_start_timestamp_seconds > 0)
+							and on (service, signal, observer, probe, instance) onefiveten:ksigma_fault:fresh{rule_set="<set>"}
 							unless on (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set="<set>"} == 1),
 							"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(?s:(.+))"), "member", "$1", "node", "(?s:(.+))")
 					)

@@ -121,6 +121,21 @@ func (p *play) run(s rules.Spec) {
 	}
 }
 
+// The gauges of a probe that hangs go on telling of an old fault. They have no
+// vote, and give no start: the clocks of a new fault are not an hour old.
+func TestAHungProbeGivesNoStart(t *testing.T) {
+	p := newPlay(t, 25*time.Minute, "a", "b")
+	p.receiver(p.always("1"), "")
+	p.node("a", "n1", p.always("0"), p.always("0"))
+	p.node("b", "n1", p.always("0"), p.always("0"))
+	p.nodeSeen("a", "n2", p.always("1"), p.always("1"), "0+5x3 15x300")
+	p.node("b", "n2", "0x239 1x100", "0x239 1195x100")
+	p.firing(1195*time.Second, "ProbeStale")
+	p.firing(20*time.Minute, "FaultDetected", "FaultLocated", "ProbeStale")
+	p.gives(20*time.Minute, "max by (service) (onefiveten:fault_start_timestamp_seconds:min)", map[string]float64{`{service="shop"}`: 1195})
+	p.run(spec("shop", 5, 2, 5, 1, "a", "b"))
+}
+
 // Label values are data: whatever stands in the name of a node, the node is a
 // member of its own and is told by its name.
 func TestNamesOfNodesAreTakenAsTheyAre(t *testing.T) {
