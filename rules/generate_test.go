@@ -227,11 +227,11 @@ func TestRules_ReadOnlyWhatIsThere(t *testing.T) {
 			return nil
 		})
 	})
-	// Of the bound only an annotation tells; the last two are not probe-exporter's.
+	// Of the bound only an annotation tells; the last three are not probe-exporter's.
 	want := []string{
 		collector.KsigmaFault, collector.KsigmaStart, collector.LastRun, collector.StaleAfter,
 		collector.ServiceInfo, collector.SignalInfo, collector.TargetSeconds, collector.ObserverInfo,
-		"heal_isolated", "up",
+		"heal_isolated", "heal_incidents", "up",
 	}
 	for name := range recorded {
 		delete(read, name)

@@ -12,6 +12,14 @@ const (
 	votesDiffer = 30 * time.Second // observers may disagree for this long
 )
 
+// isolated is heal_isolated as heal-receiver says it now, and for two minutes what
+// one said last that is not heard: a restart brings no node back. A receiver is
+// heard while it tells of its incidents, which it reads from the journal together
+// with what is isolated; up alone is no proof, since it is scraped without either
+// when the journal cannot be read. A node that it does not name then is back at
+// once. The range edge lies between samples, never on one.
+const isolated = `heal_isolated or last_over_time(heal_isolated[1m59s500ms]) unless on (job, instance) heal_incidents`
+
 // nodeGroup gives the rules of one severity class for services whose only
 // dimension is node. They are generic over service and signal: a service adds
 // series, not rules. Numbers are those of the table in DETECTION 5.1.
@@ -85,8 +93,7 @@ func nodeRecords() []rule {
 // another observer that sees most of it good: without one, everything bad is a
 // total outage. Record 5 counts a tie as good, since a tie of two is what one
 // observer that is cut off looks like.
-// The isolated nodes are looked for in the last two minutes, for a receiver that
-// restarts exposes none; a range edge lies between samples, never on one.
+// The isolated nodes are those of isolated, of whichever receiver.
 func voteRecords() []rule {
 	return []rule{{
 		comment: "1 Verdicts of probes that ran in time. Age is judged at scrape time, so S and E do not enter it.",
@@ -139,7 +146,7 @@ func voteRecords() []rule {
 			(onefiveten:member_fault:ratio{rule_set="<set>"} > bool 0.5)
 			unless on (service, dimension, member)
 			label_replace(label_replace(
-				last_over_time(heal_isolated[1m59s500ms]) == 1,
+				(` + isolated + `) == 1,
 				"member", "$1", "node", "(?s:(.+))"), "dimension", "node", "node", "(?s:.+)")`,
 	}, {
 		comment: "6 Bad entries and bad nodes in rotation: the service is in fault while this is above 0.",

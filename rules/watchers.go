@@ -78,7 +78,7 @@ func chainAlerts() []rule {
 	}, {
 		comment:     "What a machine took out of rotation stays a ticket until it is back.",
 		alert:       "NodeOutOfRotation",
-		expr:        `max by (service, node) (heal_isolated) == 1`,
+		expr:        `max by (service, node) (` + isolated + `) == 1`,
 		labels:      []label{{"severity", ticket}},
 		annotations: []label{{"summary", `{{ $labels.node }} of {{ $labels.service }} is isolated`}},
 	}, {

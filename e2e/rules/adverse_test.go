@@ -41,13 +41,14 @@ func newPlay(t *testing.T, lasts time.Duration, observers ...string) *play {
 	return p
 }
 
-// receiver says when heal-receiver is scraped, and what it then says of a node.
-func (p *play) receiver(up, isolated string) {
-	p.add("up", up, "job", "heal-receiver", "instance", "heal:9099")
-	journal := strings.NewReplacer("0x", "_x", "1x", "7x").Replace(up)
-	p.add("heal_incidents", journal, "job", "heal-receiver", "instance", "heal:9099", "state", "closed")
+// receiver says when heal-receiver is scraped, when it tells of its incidents,
+// and what it then says of the node n2.
+func (p *play) receiver(up, incidents, isolated string) {
+	me := []string{"job", "heal-receiver", "instance", "heal:9099"}
+	p.add("up", up, me...)
+	p.add("heal_incidents", incidents, append(me, "state", "closed")...)
 	if isolated != "" {
-		p.add("heal_isolated", isolated, "job", "heal-receiver", "instance", "heal:9099", "service", "shop", "node", "n2")
+		p.add("heal_isolated", isolated, append(me, "service", "shop", "node", "n2")...)
 	}
 }
 
@@ -121,11 +122,65 @@ func (p *play) run(s rules.Spec) {
 	}
 }
 
+// A node that heal-receiver puts back while it is still bad is a fault at that
+// evaluation: the receiver is heard, and does not name it any more.
+func TestANodeThatIsPutBackBadIsFoundAtOnce(t *testing.T) {
+	for said, isolated := range map[string]string{"no longer": "1x11 stale", "explicitly not": "1x11 0x28"} {
+		t.Run(said, func(t *testing.T) {
+			t.Parallel()
+			p := newPlay(t, 3*time.Minute, "a")
+			p.receiver(p.always("1"), p.always("7"), isolated)
+			for _, n := range []string{"n1", "n3"} {
+				p.node("a", n, p.always("0"), p.always("0"))
+			}
+			p.node("a", "n2", p.always("1"), p.always("1"))
+			p.firing(55*time.Second, "NodeOutOfRotation")
+			p.firing(time.Minute, "FaultDetected", "FaultLocated")
+			p.run(spec("shop", 5, 2, 5, 1, "a"))
+		})
+	}
+}
+
+// While the receiver is not heard its last word holds for two minutes: neither
+// its restart nor a journal that cannot be read brings a node back.
+func TestARestartOfTheReceiverBringsNoNodeBack(t *testing.T) {
+	for why, up := range map[string]string{"not scraped": "1x11 0x17 1x30", "gone": "1x11 stale _x17 1x30"} {
+		t.Run(why, func(t *testing.T) {
+			t.Parallel()
+			p := newPlay(t, 5*time.Minute, "a")
+			p.receiver(up, "7x11 stale _x17 7x30", "1x11 stale _x17 1x11 stale")
+			p.node("a", "n1", p.always("0"), p.always("0"))
+			p.node("a", "n2", p.always("1"), p.always("1"))
+			p.firing(55*time.Second, "NodeOutOfRotation")
+			p.firing(time.Minute, "NodeOutOfRotation")
+			p.firing(2*time.Minute, "HealReceiverDown", "NodeOutOfRotation")
+			p.firing(145*time.Second, "HealReceiverDown", "NodeOutOfRotation")
+			p.firing(150*time.Second, "NodeOutOfRotation")
+			p.firing(205*time.Second, "NodeOutOfRotation")
+			p.firing(210*time.Second, "FaultDetected", "FaultLocated")
+			p.run(spec("shop", 5, 2, 5, 1, "a"))
+		})
+	}
+}
+
+// The receiver is scraped, but its journal cannot be read: it says nothing of any
+// incident, and so nothing of the node.
+func TestAJournalThatCannotBeReadBringsNoNodeBack(t *testing.T) {
+	p := newPlay(t, 4*time.Minute, "a")
+	p.receiver(p.always("1"), "7x11 stale", "1x11 stale")
+	p.node("a", "n1", p.always("0"), p.always("0"))
+	p.node("a", "n2", p.always("1"), p.always("1"))
+	p.firing(time.Minute, "NodeOutOfRotation")
+	p.firing(170*time.Second, "NodeOutOfRotation")
+	p.firing(3*time.Minute, "FaultDetected", "FaultLocated")
+	p.run(spec("shop", 5, 2, 5, 1, "a"))
+}
+
 // The gauges of a probe that hangs go on telling of an old fault. They have no
 // vote, and give no start: the clocks of a new fault are not an hour old.
 func TestAHungProbeGivesNoStart(t *testing.T) {
 	p := newPlay(t, 25*time.Minute, "a", "b")
-	p.receiver(p.always("1"), "")
+	p.receiver(p.always("1"), p.always("7"), "")
 	p.node("a", "n1", p.always("0"), p.always("0"))
 	p.node("b", "n1", p.always("0"), p.always("0"))
 	p.nodeSeen("a", "n2", p.always("1"), p.always("1"), "0+5x3 15x300")
@@ -143,7 +198,7 @@ func TestNamesOfNodesAreTakenAsTheyAre(t *testing.T) {
 		t.Run(strconv.Quote(name), func(t *testing.T) {
 			t.Parallel()
 			p := newPlay(t, 2*time.Minute, "a")
-			p.receiver(p.always("1"), "")
+			p.receiver(p.always("1"), p.always("7"), "")
 			p.add("heal_isolated", "_x17 1x10", "job", "heal-receiver", "instance", "heal:9099", "service", "shop", "node", name)
 			p.node("a", "n1", p.always("0"), p.always("0"))
 			p.node("a", name, p.always("1"), p.always("1"))
@@ -159,7 +214,7 @@ func TestNamesOfNodesAreTakenAsTheyAre(t *testing.T) {
 // Without the label node the address is the member, in the same way.
 func TestAnAddressOfSeveralLinesIsAMember(t *testing.T) {
 	p := newPlay(t, time.Minute, "a")
-	p.receiver(p.always("1"), "")
+	p.receiver(p.always("1"), p.always("7"), "")
 	for _, n := range []string{"x\n1", "x\n2"} {
 		id := []string{"job", "probe", "instance", n, "observer", "a", "probe", "shop-nodes", "service", "shop", "role", "node"}
 		p.add("probe_last_run_timestamp_seconds", "0+5x20", id...)
@@ -174,7 +229,7 @@ func TestAnAddressOfSeveralLinesIsAMember(t *testing.T) {
 // other; one that has left altogether is neither good nor bad.
 func TestANodeThatLeavesTheConfigurationIsNoFault(t *testing.T) {
 	p := newPlay(t, 5*time.Minute, "a", "b")
-	p.receiver(p.always("1"), "")
+	p.receiver(p.always("1"), p.always("7"), "")
 	for _, o := range []string{"a", "b"} {
 		p.node(o, "n1", p.always("0"), p.always("0"))
 		p.node(o, "n3", p.always("0"), p.always("0"))

@@ -23,6 +23,7 @@ const (
 	hangs    = "a probe hangs"
 	vanishes = "an exporter and heal-receiver"
 	isolated = "an isolated node"
+	putBack  = "a node that is put back"
 	two      = "two services"
 	cut      = "an observer is cut off"
 	disagree = "one of two observers"
@@ -44,6 +45,8 @@ var mutations = []mutation{
 	{"isolation is remembered too long", "record: onefiveten:member_fault:bool", "[1m59s500ms]", "[4m59s500ms]", isolated},
 	{"isolation is forgotten too soon", "record: onefiveten:member_fault:bool", "[1m59s500ms]", "[59s500ms]", isolated},
 	{"isolated nodes stay in the fault", "record: onefiveten:member_fault:bool", "== 1,", "== 2,", isolated},
+	{"a receiver that is heard is not believed", "record: onefiveten:member_fault:bool", " unless on (job, instance) heal_incidents", "", putBack},
+	{"up is taken for being heard", "record: onefiveten:member_fault:bool", "unless on (job, instance) heal_incidents", "unless on (job, instance) up", isolated},
 	{"the start is carried too long", "record: onefiveten:fault_start", "[1m59s500ms]", "[4m59s500ms]", flaps},
 	{"the start is carried too short", "record: onefiveten:fault_start", "[1m59s500ms]", "[44s500ms]", flaps},
 	{"the start is not carried", "record: onefiveten:fault_start", "sum{rule_set=\"page-node\"} > 0)", "sum{rule_set=\"page-node\"} > 99)", restarts},
@@ -79,6 +82,8 @@ var mutations = []mutation{
 	{"a lost exporter is forgotten too soon", "observer) (last_over_time", "[9m59s500ms]", "[4m59s500ms]", vanishes},
 	{"a lost receiver is up", "alert: HealReceiverDown", " == 1", "", vanishes},
 	{"an isolated node is no ticket", "alert: NodeOutOfRotation", "== 1", "== 2", isolated},
+	{"the ticket of an isolated node ends with the receiver", "alert: NodeOutOfRotation", " or last_over_time(heal_isolated[1m59s500ms])", "", isolated},
+	{"the ticket of a node that is back stays", "alert: NodeOutOfRotation", " unless on (job, instance) heal_incidents", "", putBack},
 	{"the watchdog does not reach the receiver", "alert: Watchdog", "heal: \"true\"", "heal: \"false\"", healthy},
 	{"a lost exporter is not told", "alert: ProbeExporterDown", "absent(", "count(", healthy},
 }

@@ -115,18 +115,28 @@ func (c *scene) anotherNode() {
 		map[string]fate{"n2": {bad: from(onset)}, "n3": {bad: from(later)}})["n3"]
 	swap := c.seen(n3.fault, 1000, later)
 	c.isolate("n2", c.first(n3.fault, 1000, later), c.end)
+	c.heard(0)
 	located := `count by (member) (ALERTS{alertname="FaultLocated",alertstate="firing"})`
 	c.query(swap, located, sample(`{member="n2"}`, "1"))
 	c.query(swap+c.every, located, sample(`{member="n2"}`, "1"), sample(`{member="n3"}`, "1"))
 	c.query(swap+c.keep(), located, sample(`{member="n3"}`, "1"))
 }
 
-// isolate has heal-receiver say that a node is out of rotation, until it is
-// itself gone.
+// isolate has heal-receiver say that a node is out of rotation, until it says so
+// no more.
 func (c *scene) isolate(node string, at, gone time.Duration) {
 	before, held := int(at/c.step), int((gone-at)/c.step)
-	c.add("heal_isolated", []label{{"service", c.service.Name}, {"node", node}}, fmt.Sprintf("0x%d 1x%d stale", before-1, held-1))
+	c.add("heal_isolated", append(receiver(), label{"service", c.service.Name}, label{"node", node}), fmt.Sprintf("_x%d 1x%d stale", before, held-1))
 }
+
+// heard has heal-receiver tell of its incidents, until a moment before the end or
+// to the end: so long it is believed that it names every node that is isolated.
+func (c *scene) heard(until time.Duration) {
+	c.add("heal_incidents", append(receiver(), label{"state", "closed"}), c.constant("0", until))
+}
+
+// receiver are the labels that a scrape gives to what heal-receiver exposes.
+func receiver() []label { return []label{{"job", "heal-receiver"}, {"instance", "127.0.0.1:9099"}} }
 
 // restarted loses the state of every exporter in a fault, just before a scrape.
 func (c *scene) restarted() {
@@ -274,15 +284,28 @@ func (c *scene) isolated() {
 		c.err = fmt.Errorf("found at %s, want before %s", at, out)
 	}
 	c.isolate("n2", out, lost)
+	c.heard(lost)
 	// Out of rotation at once, but the alert is kept; then the receiver is gone,
 	// and with it the gauge, whose last word holds for two minutes.
 	c.expect(out-c.step, "FaultDetected", "FaultLocated")
 	c.expect(out, "FaultDetected", "FaultLocated", "NodeOutOfRotation")
 	c.expect(out+c.keep()-c.step, "FaultDetected", "FaultLocated", "NodeOutOfRotation")
 	c.expect(out+c.keep(), "NodeOutOfRotation")
-	c.expect(lost)
-	c.expect(c.next(back) - 2*c.every)
+	c.expect(lost, "NodeOutOfRotation")
+	c.expect(c.next(back)-2*c.every, "NodeOutOfRotation")
 	c.expect(c.next(back)+c.every, "FaultDetected", "FaultLocated")
+}
+
+// putBack ends the isolation of a node that is bad: a receiver that is heard and
+// names it no more is believed at once.
+func (c *scene) putBack() {
+	out := c.next(onset + c.reach() + c.every)
+	back := c.next(out + c.keep() + 2*c.every)
+	c.stage("a node that is put back while it is bad is a fault at once", back+c.reach(), map[string]fate{"n2": {bad: from(onset)}})
+	c.isolate("n2", out, back)
+	c.heard(0)
+	c.expect(back-c.step, "NodeOutOfRotation")
+	c.expect(back, "FaultDetected", "FaultLocated")
 }
 
 // twoServices are in fault at once, each in its own way. One node of the second

@@ -161,9 +161,12 @@ an isolated node leaves the fault and stays a ticket
   2m15s firing: FaultDetected shop 1, FaultLocated shop 1, NodeOutOfRotation shop 1
   2m44s firing: FaultDetected shop 1, FaultLocated shop 1, NodeOutOfRotation shop 1
   2m45s firing: NodeOutOfRotation shop 1
-  2m55s firing: 
-  4m45s firing: 
+  2m55s firing: NodeOutOfRotation shop 1
+  4m45s firing: NodeOutOfRotation shop 1
   5m firing: FaultDetected shop 1, FaultLocated shop 1
+a node that is put back while it is bad is a fault at once
+  2m54s firing: NodeOutOfRotation shop 1
+  2m55s firing: FaultDetected shop 1, FaultLocated shop 1
 two services at once: one node of the one, half of the other
   1m15s firing: FaultDetected shop 1, FaultLocated shop 1, FaultDetected shop-2 1, FaultLocated shop-2 1
   1m15s count by (service, scope, member, owner) (ALERTS{alertname="FaultLocated",alertstate="firing"}): member=n2 owner=team-shop scope=node shop 1, owner=team-shop-2 scope=service shop-2 1
@@ -204,7 +207,8 @@ func TestCases_AreThoseThatTheSpecCanShow(t *testing.T) {
 	one := []string{
 		"worst phase of availability", "healthy", "one node is down, located, overdue, recovered", "all nodes are down",
 		"the only node is down", "an entry alone is down", "another node falls as the first is isolated", "a probe hangs",
-		"an exporter and heal-receiver are gone", "an isolated node leaves the fault and stays a ticket", "two services at once",
+		"an exporter and heal-receiver are gone", "an isolated node leaves the fault and stays a ticket",
+		"a node that is put back while it is bad is a fault at once", "two services at once",
 		"an exporter restarts in a fault", "a fault comes back",
 	}
 	two := append(slices.Clone(one), "an observer is cut off", "one of two observers sees a node bad")
@@ -223,9 +227,9 @@ func TestCases_AreThoseThatTheSpecCanShow(t *testing.T) {
 		"one observer":             {shop(5, 2, 5, 1, .25), one},
 		"two observers":            {pair(), two},
 		"one of two is to watch":   {far, one},
-		"a long cycle":             {odd, one[:12]},
+		"a long cycle":             {odd, one[:13]},
 		"ticket":                   {tickets, []string{"worst phase of availability", "availability is a ticket and never more"}},
-		"a signal with a baseline": {latency, append(append([]string{"worst phase of latency"}, two[1:11]...), two[12:]...)},
+		"a signal with a baseline": {latency, append(append([]string{"worst phase of latency"}, two[1:12]...), two[13:]...)},
 	} {
 		if diff := cmp.Diff(c.want, names(c.spec)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

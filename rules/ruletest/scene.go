@@ -93,7 +93,7 @@ func (c *scene) furnish(services []Service, away map[string]time.Duration) {
 		n := int(gone / c.step)
 		up = fmt.Sprintf("1x%d 0x%d", n-1, int(c.end/c.step)-n)
 	}
-	c.add("up", []label{{"job", "heal-receiver"}, {"instance", "127.0.0.1:9099"}}, up)
+	c.add("up", receiver(), up)
 }
 
 // describe adds the info series of one service.

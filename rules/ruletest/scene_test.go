@@ -212,12 +212,18 @@ func TestScene_ConstantEndsBeforeItIsStale(t *testing.T) {
 	}
 }
 
-func TestScene_IsolatesANodeUntilTheReceiverIsGone(t *testing.T) {
+func TestScene_IsolatesANodeAsTheReceiverSays(t *testing.T) {
 	c := stage(t, shop(5, 2, 5, 1, .25))
 	c.name, c.end = "isolated", 20*time.Second
 	c.isolate("n2", 5*time.Second, 15*time.Second)
-	if got, want := text(t, c), `{series: 'heal_isolated{service="shop",node="n2"}', values: 0x4 1x9 stale}`; !strings.Contains(got, want) {
-		t.Errorf("got\n%swant in it %s", got, want)
+	c.heard(10 * time.Second)
+	for _, want := range []string{
+		`{series: 'heal_isolated{job="heal-receiver",instance="127.0.0.1:9099",service="shop",node="n2"}', values: _x5 1x9 stale}`,
+		`{series: 'heal_incidents{job="heal-receiver",instance="127.0.0.1:9099",state="closed"}', values: 0x9 stale}`,
+	} {
+		if got := text(t, c); !strings.Contains(got, want) {
+			t.Errorf("got\n%swant in it %s", got, want)
+		}
 	}
 }
 

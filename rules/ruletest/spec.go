@@ -167,7 +167,7 @@ func (c *scene) cases() []func(*scene) {
 	}
 	all := []func(*scene){
 		(*scene).healthy, (*scene).oneNode, (*scene).allNodes, (*scene).singleNode, (*scene).entryOnly, (*scene).anotherNode,
-		(*scene).hung, (*scene).vanished, (*scene).isolated, (*scene).twoServices,
+		(*scene).hung, (*scene).vanished, (*scene).isolated, (*scene).putBack, (*scene).twoServices,
 	}
 	if c.signal.Name == availability {
 		all = append(all, (*scene).restarted)
