@@ -91,8 +91,12 @@ func nodeRecords() []rule {
 // may see what is broken. Its patterns say (?s:…), since a dot of Prometheus 2
 // ends at a newline and members of such names would be one. Record 3 needs
 // another observer that sees most of it good: without one, everything bad is a
-// total outage. Record 5 counts a tie as good, since a tie of two is what one
-// observer that is cut off looks like.
+// total outage. Where more than half of the observers see everything bad, which is
+// when their median does, it is one too: suspects are a minority. Record 5 counts
+// a tie as good, since a tie of two is what one observer that is cut off looks
+// like. Shares that are compared with a half are no avg: Prometheus 2 reckons it
+// sample by sample, and of eight votes on a tie may come out above .5. A median and
+// a quotient of two counts are exact.
 // The isolated nodes are those of isolated, of whichever receiver.
 func voteRecords() []rule {
 	return []rule{{
@@ -122,20 +126,30 @@ func voteRecords() []rule {
 					"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(?s:(.+))"), "member", "$1", "node", "(?s:(.+))")
 			)`,
 	}, {
-		comment: "3 Suspect: sees everything bad while another fresh observer sees less than half bad. Alone, nobody is suspect.",
+		comment: "3 Suspect: sees everything bad while another fresh observer sees less than half bad, and at most half of them do. Alone, nobody is suspect.",
 		record:  "onefiveten:observer_suspect:bool",
 		expr: `
-			(avg by (service, signal, observer) (onefiveten:vote:bool{rule_set="<set>"}) == bool 1)
+			min by (service, signal, observer) (onefiveten:vote:bool{rule_set="<set>"})
 			* on (service, signal) group_left ()
 			(
-				min by (service, signal) (avg by (service, signal, observer) (onefiveten:vote:bool{rule_set="<set>"}))
+				min by (service, signal) (quantile by (service, signal, observer) (0.5, onefiveten:vote:bool{rule_set="<set>"}))
 				< bool 0.5
+			)
+			* on (service, signal) group_left ()
+			(
+				quantile by (service, signal) (0.5, min by (service, signal, observer) (onefiveten:vote:bool{rule_set="<set>"}))
+				< bool 1
 			)`,
 	}, {
 		comment: "4 Quorum: the share of the votes that are left, without those of suspects.",
 		record:  "onefiveten:member_fault:ratio",
 		expr: `
-			avg by (service, owner, signal, mode, dimension, member, node) (
+			sum by (service, owner, signal, mode, dimension, member, node) (
+				onefiveten:vote:bool{rule_set="<set>"}
+				unless on (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set="<set>"} == 1)
+			)
+			/
+			count by (service, owner, signal, mode, dimension, member, node) (
 				onefiveten:vote:bool{rule_set="<set>"}
 				unless on (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set="<set>"} == 1)
 			)`,

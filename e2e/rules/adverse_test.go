@@ -176,6 +176,56 @@ func TestAJournalThatCannotBeReadBringsNoNodeBack(t *testing.T) {
 	p.run(spec("shop", 5, 2, 5, 1, "a"))
 }
 
+// A suspect is one of a minority: of two or four observers half may be cut off,
+// of three one. Beyond that the service is in fault, whatever one of them says.
+func TestSuspectsAreAMinorityOfTheObservers(t *testing.T) {
+	fault := []string{"FaultDetected", "FaultLocated"}
+	for _, c := range []struct {
+		all, bad int
+		want     []string
+	}{
+		{2, 1, []string{"ObserverFault"}}, {2, 2, fault},
+		{3, 1, []string{"ObserverFault"}}, {3, 2, fault}, {3, 3, fault},
+		{4, 1, []string{"ObserverFault"}}, {4, 2, []string{"ObserverFault"}}, {4, 3, fault}, {4, 4, fault},
+	} {
+		t.Run(fmt.Sprintf("%d of %d see all bad", c.bad, c.all), func(t *testing.T) {
+			t.Parallel()
+			observers := []string{"a", "b", "c", "d"}[:c.all]
+			p := newPlay(t, 4*time.Minute, observers...)
+			p.receiver(p.always("1"), p.always("7"), "")
+			for i, o := range observers {
+				for _, n := range []string{"n1", "n2", "n3"} {
+					if i < c.bad {
+						p.node(o, n, "0x11 1x100", "0x11 55x100")
+					} else {
+						p.node(o, n, p.always("0"), p.always("0"))
+					}
+				}
+			}
+			p.firing(55 * time.Second)
+			p.firing(3*time.Minute, c.want...)
+			p.run(spec("shop", 5, 2, 5, 1, observers...))
+		})
+	}
+}
+
+// An observer that sees all bad while the other sees most of it bad keeps its
+// vote: together they tell which members are.
+func TestAnObserverThatSeesAllBadIsNoSuspectWhereMostIsBad(t *testing.T) {
+	p := newPlay(t, 3*time.Minute, "a", "b")
+	p.receiver(p.always("1"), p.always("7"), "")
+	for _, n := range []string{"n1", "n2", "n3"} {
+		p.node("a", n, p.always("1"), p.always("1"))
+		if n == "n3" {
+			p.node("b", n, p.always("0"), p.always("0"))
+		} else {
+			p.node("b", n, p.always("1"), p.always("1"))
+		}
+	}
+	p.firing(2*time.Minute, "FaultDetected", "FaultLocated", "ObserverDisagrees")
+	p.run(spec("shop", 5, 2, 5, 1, "a", "b"))
+}
+
 // The gauges of a probe that hangs go on telling of an old fault. They have no
 // vote, and give no start: the clocks of a new fault are not an hour old.
 func TestAHungProbeGivesNoStart(t *testing.T) {
@@ -241,4 +291,30 @@ func TestANodeThatLeavesTheConfigurationIsNoFault(t *testing.T) {
 	p.gives(2*time.Minute, "count by (member) (onefiveten:member_fault:bool)", map[string]float64{`{member="n1"}`: 1, `{member="n3"}`: 1})
 	p.firing(5 * time.Minute)
 	p.run(spec("shop", 5, 2, 5, 1, "a", "b"))
+}
+
+// A tie of many votes is a tie, however the mean of them is rounded: Prometheus 2
+// adds them up one by one, and the order of the series is that of their arrival.
+func TestATieOfManyObserversIsNoFault(t *testing.T) {
+	var observers []string
+	for i := range 8 {
+		observers = append(observers, fmt.Sprintf("o%d", i))
+	}
+	for turn := range len(observers) {
+		t.Run(fmt.Sprint(turn), func(t *testing.T) {
+			t.Parallel()
+			p := newPlay(t, time.Minute, observers...)
+			p.receiver(p.always("1"), p.always("7"), "")
+			for i, o := range observers {
+				p.node(o, "n1", p.always("0"), p.always("0"))
+				bad := "0"
+				if (i+turn)%len(observers) < len(observers)/2 {
+					bad = "1"
+				}
+				p.node(o, "n2", p.always(bad), p.always(bad))
+			}
+			p.firing(time.Minute, "ObserverDisagrees")
+			p.run(spec("shop", 5, 2, 5, 1, observers...))
+		})
+	}
 }

@@ -27,6 +27,8 @@ const (
 	two      = "two services"
 	cut      = "an observer is cut off"
 	disagree = "one of two observers"
+	mostly   = "one observer sees all bad"
+	outvoted = "one of three observers"
 	tickets  = "latency is a ticket"
 	healthy  = "healthy"
 	worst    = "worst phase of availability"
@@ -38,8 +40,10 @@ var mutations = []mutation{
 	{"signal series of all observers are joined", "record: onefiveten:ksigma_fault:fresh", "topk by (service, signal) (1, ", "(", one},
 	{"the best probe of a node decides", "record: onefiveten:vote:bool", "max by", "min by", two},
 	{"votes of services are mixed", "record: onefiveten:vote:bool", "max by (service, ", "max by (", one},
-	{"everyone is suspect in a total outage", "record: onefiveten:observer_suspect:bool", "< bool 0.5", "<= bool 1", single},
-	{"nobody is suspect", "record: onefiveten:observer_suspect:bool", "== bool 1", "== bool 2", cut},
+	{"who sees all bad is suspect where most is bad", "record: onefiveten:observer_suspect:bool", "< bool 0.5", "<= bool 1", mostly},
+	{"nobody is suspect", "record: onefiveten:observer_suspect:bool", "min by (service, signal, observer)", "0 * min by (service, signal, observer)", cut},
+	{"most observers may be suspect", "record: onefiveten:observer_suspect:bool", "< bool 1", "< bool 2", outvoted},
+	{"half of the observers may not be suspect", "record: onefiveten:observer_suspect:bool", "(0.5, min", "(1, min", cut},
 	{"suspects vote", "record: onefiveten:member_fault:ratio", "unless on (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set=\"page-node\"} == 1)", "", cut},
 	{"a tie is bad", "record: onefiveten:member_fault:bool", "> bool 0.5", ">= bool 0.5", disagree},
 	{"isolation is remembered too long", "record: onefiveten:member_fault:bool", "[1m59s500ms]", "[4m59s500ms]", isolated},
@@ -106,11 +110,11 @@ func (m mutation) change(t *testing.T, text string) string {
 	return head + m.rule + mistaken
 }
 
-// TestMutations_EachFailsItsCase runs the case that is there for a mistake. Two
-// observers, S = E = 15s: few evaluations.
+// TestMutations_EachFailsItsCase runs the case that is there for a mistake. Three
+// observers, of which most cases take two; S = E = 15s: few evaluations.
 func TestMutations_EachFailsItsCase(t *testing.T) {
 	promtool := find(t, "build").Promtool
-	files, _, err := rules.Generate(spec("shop", 5, 2, 15, 5, "a", "b"))
+	files, _, err := rules.Generate(spec("shop", 5, 2, 15, 5, "a", "b", "c"))
 	if err != nil {
 		t.Fatal(err)
 	}

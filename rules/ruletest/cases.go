@@ -410,6 +410,40 @@ func (c *scene) disagreeing() {
 	}, []label{{"summary", fmt.Sprintf("only 50%% of the observers see n2 of %s bad", c.service.Name)}})
 }
 
+// mostlyBad is a fault that one observer sees everywhere and the other on two of
+// three nodes: neither is suspect, and they disagree on the third.
+func (c *scene) mostlyBad() {
+	c.name = "one observer sees all bad, another most of it: neither is suspect"
+	c.contradict(func(observer, node int) bool { return observer == 0 || node < 2 })
+	c.expect(c.end, "FaultDetected", "FaultLocated", "ObserverDisagrees")
+}
+
+// outvoted is an observer that sees all well in a total outage. It makes no
+// suspects of two others.
+func (c *scene) outvoted() {
+	c.name = "one of three observers sees all well in a total outage: the two others are believed"
+	c.crowd = 3
+	c.contradict(func(observer, _ int) bool { return observer < 2 })
+	c.expect(c.end, "FaultDetected", "FaultLocated")
+}
+
+// contradict has every observer see its own nodes bad, for longer than observers
+// may disagree.
+func (c *scene) contradict(bad func(observer, node int) bool) {
+	c.end = c.next(onset+c.reach()) + c.next(c.spec.Differ) + c.every
+	c.furnish([]Service{c.service}, nil)
+	for i, o := range c.watching() {
+		for j, n := range []string{"n1", "n2", "n3"} {
+			f := fate{}
+			if bad(i, j) {
+				f.bad = from(onset)
+			}
+			c.playFor(c.service.Name, actor{observer: o, instance: n, role: roleNode, fate: f})
+		}
+	}
+	c.expect(c.next(onset))
+}
+
 // humanized writes a duration as Prometheus' humanizeDuration does from one
 // minute on.
 func humanized(d time.Duration) string {

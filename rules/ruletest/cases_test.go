@@ -192,6 +192,9 @@ one of two observers sees a node bad: a ticket, not a fault
   1m44s firing: 
   1m45s firing: ObserverDisagrees shop 1
   1m45s ObserverDisagrees[{map[member:n2 owner:team-shop service:shop severity:ticket signal:availability] map[summary:only 50% of the observers see n2 of shop bad]}]
+one observer sees all bad, another most of it: neither is suspect
+  1m firing: 
+  2m45s firing: FaultDetected shop 1, FaultLocated shop 1, ObserverDisagrees shop 1
 `
 
 // Which cases there are depends on the mode, on the observers and on the timing.
@@ -211,13 +214,15 @@ func TestCases_AreThoseThatTheSpecCanShow(t *testing.T) {
 		"a node that is put back while it is bad is a fault at once", "two services at once",
 		"an exporter restarts in a fault", "a fault comes back",
 	}
-	two := append(slices.Clone(one), "an observer is cut off", "one of two observers sees a node bad")
+	two := append(slices.Clone(one), "an observer is cut off", "one of two observers sees a node bad", "one observer sees all bad, another most of it")
 	odd := shop(7, 3, 11, 2, .25) // 77 s until probes and scrapes stand as at first
 	tickets := shop(5, 2, 5, 1, .25)
 	tickets.Services[0].Signals[0].Mode = ticket
 	latency := pair()
 	latency.Services[0].Signals = []Signal{{"latency", "page"}}
 	latency.Proofs[0].Signal = "latency"
+	three := pair()
+	three.Observers = []string{"a", "b", "c"}
 	far := pair()
 	far.Services[0].Observers = []string{"b"}
 	for name, c := range map[string]struct {
@@ -226,6 +231,7 @@ func TestCases_AreThoseThatTheSpecCanShow(t *testing.T) {
 	}{
 		"one observer":             {shop(5, 2, 5, 1, .25), one},
 		"two observers":            {pair(), two},
+		"three observers":          {three, append(slices.Clone(two), "one of three observers sees all well in a total outage")},
 		"one of two is to watch":   {far, one},
 		"a long cycle":             {odd, one[:13]},
 		"ticket":                   {tickets, []string{"worst phase of availability", "availability is a ticket and never more"}},

@@ -28,6 +28,7 @@ type scene struct {
 	fault   sigma.Fault // as it is judged here
 	proof   Proof
 	end     time.Duration
+	crowd   int // observers that take part where there are more; 0 means two
 
 	name   string
 	input  []*yaml.Node
@@ -108,13 +109,18 @@ func (c *scene) describe(v Service, me label, whole func(string) string) {
 	c.add("onefiveten_detect_bound_seconds", []label{name, {"signal", c.signal.Name}, me}, whole(seconds(c.proof.Bound)))
 }
 
-// watching names the observers that take part: two are enough for a quorum.
+// watching names the observers that take part: two are enough for most cases.
 func (c *scene) watching() []string {
-	o := c.service.Observers
-	if len(o) == 0 {
-		o = c.spec.Observers
+	o := c.observers()
+	return o[:min(len(o), cmp.Or(c.crowd, 2))]
+}
+
+// observers are all that watch the service.
+func (c *scene) observers() []string {
+	if len(c.service.Observers) > 0 {
+		return c.service.Observers
 	}
-	return o[:min(len(o), 2)]
+	return c.spec.Observers
 }
 
 // play adds a target of a service as every observer sees it alike, and returns

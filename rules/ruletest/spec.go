@@ -175,8 +175,12 @@ func (c *scene) cases() []func(*scene) {
 	if c.cycle() <= longCycle {
 		all = append(all, (*scene).flapping)
 	}
-	if len(c.watching()) > 1 {
-		all = append(all, (*scene).cutOff, (*scene).disagreeing)
+	n := len(c.observers())
+	if n > 1 {
+		all = append(all, (*scene).cutOff, (*scene).disagreeing, (*scene).mostlyBad)
+	}
+	if n > 2 {
+		all = append(all, (*scene).outvoted)
 	}
 	return all
 }
