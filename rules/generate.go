@@ -63,7 +63,7 @@ func (s Spec) tested(bounds []Bound) ruletest.Spec {
 	t := ruletest.Spec{
 		Observers: s.Observers, Every: time.Duration(s.Prometheus.Evaluation.Interval),
 		Scrape: time.Duration(s.Prometheus.Scrape.Interval), ScrapeTakes: s.Prometheus.Scrape.timeout(),
-		Restart: restartTime, Differ: votesDiffer, Dwell: dwell,
+		Restart: restartTime, Differ: s.differ(), Dwell: dwell,
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.groups())) {
 		t.Files = append(t.Files, "../"+name)

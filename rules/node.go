@@ -9,7 +9,7 @@ import (
 const (
 	keepLeast   = 30 * time.Second // keep_firing_for, where 2·(S + P) + restart is less
 	restartTime = 5 * time.Second  // of an exporter, until it is scraped again
-	votesDiffer = 30 * time.Second // observers may disagree for this long
+	differLeast = 30 * time.Second // observers may disagree, where their timing allows less
 )
 
 // isolated is heal_isolated as heal-receiver says it now, and for two minutes what
@@ -30,7 +30,7 @@ func (s Spec) nodeGroup(class string) group {
 	g := group{
 		name:    "onefiveten:" + class + "-node",
 		comment: fmt.Sprintf("Services of severity %s with the dimension node.", class),
-		rules:   append(nodeRecords(), nodeAlerts(class, keep)...),
+		rules:   append(nodeRecords(), nodeAlerts(class, keep, s.differ())...),
 	}
 	for i, r := range g.rules {
 		g.rules[i].expr = expression(r.expr, words)
@@ -57,6 +57,25 @@ func (s Spec) keep(class string) time.Duration {
 		}
 	}
 	return (keep + e - 1) / e * e
+}
+
+// differ is how long two observers may see the same fault apart. One may turn
+// after the fewest bad samples that any history asks for, seen at once; the other
+// after the most, of probes that take their time, seen at the end of a scrape. One
+// that restarts in a fault sees all well until the fewest are there again.
+func (s Spec) differ() time.Duration {
+	e, p := time.Duration(s.Prometheus.Evaluation.Interval), s.Prometheus.Scrape
+	differ := differLeast
+	for _, v := range s.Services {
+		for _, c := range s.availabilities(v) {
+			few := c.least()
+			c.signal.Fault.Cap = s.prove(v, c.signal).Cap
+			most := c.signal.Fault.Bad(c.probe.Interval)
+			apart := time.Duration(max(most-few+1, few-1)) * c.probe.Interval
+			differ = max(differ, apart+c.probe.Timeout+time.Duration(p.Interval)+p.timeout())
+		}
+	}
+	return (differ + e - 1) / e * e
 }
 
 // availabilities are the ways of a service's availability, one per probe.
@@ -247,8 +266,8 @@ const start = `{{ with printf "onefiveten:fault_start_timestamp_seconds:min{serv
 // nodeAlerts follow the records in the same group, for the same reason. Within
 // FaultDetected and FaultLocated keep_firing_for bridges the restart of an
 // exporter; the others may end and begin again, which costs people nothing.
-func nodeAlerts(class string, keep time.Duration) []rule {
-	return append(stageAlerts(class, keep), ticketAlerts(keep)...)
+func nodeAlerts(class string, keep, differ time.Duration) []rule {
+	return append(stageAlerts(class, keep), ticketAlerts(keep, differ)...)
 }
 
 // stageAlerts are detect, locate and recover. They carry heal="true", which the
@@ -317,11 +336,11 @@ func stageAlerts(class string, keep time.Duration) []rule {
 	}}
 }
 
-// ticketAlerts are for people. A disagreement of observers must last, since they
-// probe at different phases: at the edge of every fault one sees it first. Of the
-// alerts here ObserverFault is also for the receiver,
-// which then leaves the service alone.
-func ticketAlerts(keep time.Duration) []rule {
+// ticketAlerts are for people. A disagreement of observers must last, since at
+// the edge of every fault one sees it first. Of the alerts here ObserverFault is
+// also for the receiver, which then leaves the service alone: were it too quick,
+// each total outage could begin with a veto.
+func ticketAlerts(keep, differ time.Duration) []rule {
 	people := []label{{"severity", ticket}}
 	return []rule{{
 		comment: "A signal that may not page: people only, never automatic.",
@@ -333,7 +352,7 @@ func ticketAlerts(keep time.Duration) []rule {
 		comment: "An observer that is cut off. It has lost its votes already.",
 		alert:   "ObserverFault",
 		expr:    `max by (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set="<set>"}) == 1`,
-		wait:    votesDiffer, labels: append(people[:1:1], label{"heal", "true"}),
+		wait:    differ, labels: append(people[:1:1], label{"heal", "true"}),
 		annotations: []label{{"summary", `observer {{ $labels.observer }} alone sees all of {{ $labels.service }} bad: suspect the observer`}},
 	}, {
 		comment: "A member that only some observers see bad.",
@@ -343,7 +362,7 @@ func ticketAlerts(keep time.Duration) []rule {
 				(onefiveten:member_fault:ratio{rule_set="<set>"} > 0)
 				and (onefiveten:member_fault:ratio{rule_set="<set>"} <= 0.5)
 			)`,
-		wait: votesDiffer, labels: people,
+		wait: differ, labels: people,
 		annotations: []label{{"summary", `only {{ $value | humanizePercentage }} of the observers see {{ $labels.member }} of {{ $labels.service }} bad`}},
 	}}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/onefiveten/onefiveten/collector"
@@ -123,8 +124,8 @@ func TestAlerts_AreThoseOfTheTable(t *testing.T) {
 		"FaultNotLocated for= keep= heal=true severity=page",
 		"HealReceiverDown for=15s keep= job=heal-receiver severity=page",
 		"NodeOutOfRotation for= keep= severity=ticket",
-		"ObserverDisagrees for=30s keep= severity=ticket",
-		"ObserverFault for=30s keep= heal=true severity=ticket",
+		"ObserverDisagrees for=40s keep= severity=ticket",
+		"ObserverFault for=40s keep= heal=true severity=ticket",
 		"ProbeExporterDown for=15s keep= observer=a severity=page",
 		"ProbeExporterDown for=15s keep= observer=b severity=page",
 		"ProbeStale for= keep= reason=not_run severity=ticket",
@@ -278,5 +279,30 @@ func TestLiteral_KeepsBracesFromTemplates(t *testing.T) {
 		if got := literal(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
+	}
+}
+
+// Two observers whose thresholds differ as much as they may see a fault up to
+// (most - few + 1)·P + d_p + S + d_s apart: an alert that waited for less would
+// fire at the edge of a fault, and ObserverFault is a veto.
+func TestObserversMayDifferAsLongAsTheirTimingAllows(t *testing.T) {
+	for _, c := range []struct {
+		spec Spec
+		want time.Duration
+	}{
+		{demo(), 30 * time.Second},                       // 4 or 7 samples: 4·1 + .5 + 1 + .5 = 6
+		{shop(timed{5, 2, 5, 1, 0}), 40 * time.Second},   // 2 or 7: 6·5 + 2 + 5 + 1 = 38, in steps of 5
+		{shop(timed{5, 2, 15, 5, 0}), 45 * time.Second},  // 2 or 4: 3·5 + 2 + 15 + 5 = 37, in steps of 15
+		{shop(timed{15, 2, 10, 1, 0}), 30 * time.Second}, // 2 or 2: 15 + 2 + 10 + 1 = 28
+	} {
+		s := c.spec
+		if got := s.differ(); got != c.want {
+			t.Errorf("%v: got %s, want %s", s.Services[0].Probes, got, c.want)
+		}
+		forEachRule(t, s, func(_ string, r writtenRule, _ parser.Expr) {
+			if observers := r.Alert == "ObserverFault" || r.Alert == "ObserverDisagrees"; observers && r.For != model.Duration(c.want).String() {
+				t.Errorf("%v: %s waits for %s, want %s", s.Services[0].Probes, r.Alert, r.For, c.want)
+			}
+		})
 	}
 }

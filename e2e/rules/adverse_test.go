@@ -318,3 +318,20 @@ func TestATieOfManyObserversIsNoFault(t *testing.T) {
 		})
 	}
 }
+
+// At the edge of a total outage one observer sees it up to 38 s before the other:
+// P = S = E = 5, two bad samples or seven. That is neither a suspicion, which would
+// keep heal-receiver away, nor a disagreement.
+func TestTheEdgeOfAnOutageSuspectsNobody(t *testing.T) {
+	p := newPlay(t, 3*time.Minute, "a", "b")
+	p.receiver(p.always("1"), p.always("7"), "")
+	for _, n := range []string{"n1", "n2", "n3"} {
+		p.node("a", n, "0x11 1x30", "0x11 55x30")
+		p.node("b", n, "0x18 1x30", "0x11 55x30")
+	}
+	for at := time.Minute; at < 95*time.Second; at += tick {
+		p.firing(at)
+	}
+	p.firing(95*time.Second, "FaultDetected", "FaultLocated")
+	p.run(spec("shop", 5, 2, 5, 1, "a", "b"))
+}

@@ -77,7 +77,7 @@ var mutations = []mutation{
 	{"overdue too soon", "alert: RecoveryOverdue", "stage=\"recover\"", "stage=\"locate\"", one},
 	{"overdue never", "alert: RecoveryOverdue", ">= on", "< on", one},
 	{"pages are tickets", "alert: SignalFault", "mode=\"ticket\"", "mode=\"page\"", tickets},
-	{"an observer is suspected at once", "alert: ObserverFault", "for: 30s", "for: 15s", cut},
+	{"an observer is suspected at once", "alert: ObserverFault", "for: 45s", "for: 30s", cut},
 	{"disagreement is tolerated", "alert: ObserverDisagrees", "<= 0.5", "< 0.5", disagree},
 	{"agreement is a ticket", "alert: ObserverDisagrees", "> 0)", ">= 0)", healthy},
 	{"a probe may hang longer", "alert: ProbeStale", "max by (observer, probe) (probe_stale_after_seconds)", "2 * max by (observer, probe) (probe_stale_after_seconds)", hangs},
