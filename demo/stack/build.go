@@ -128,17 +128,24 @@ func (b Build) Do(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(fresh)
-	args := []string{"build", "-v", "-trimpath", "-ldflags=-s -w", "-tags=" + b.Tags, "-o", fresh + "/"}
+	programs, scratch := filepath.Join(fresh, "bin"), filepath.Join(fresh, "tmp")
+	for _, folder := range []string{programs, scratch} {
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			return err
+		}
+	}
+	args := []string{"build", "-v", "-trimpath", "-ldflags=-s -w", "-tags=" + b.Tags, "-o", programs + "/"}
 	cmd := exec.CommandContext(ctx, "go", append(args, b.Packages...)...)
 	cmd.Dir = b.Folder
-	cmd.Env = append(append(os.Environ(), "GOWORK=off"), b.Env...)
+	// The go command that is ended leaves its temporary folder: it must be ours.
+	cmd.Env = append(append(os.Environ(), "GOWORK=off", "GOTMPDIR="+scratch), b.Env...)
 	seen := &counter{}
 	cmd.Stdout, cmd.Stderr = seen, seen
 	guard(cmd)
 	if err := b.Progress.During(ctx, b.What, seen.String, func(context.Context) error { return cmd.Run() }); err != nil {
 		return fmt.Errorf("go build in %s: %w%s", b.Folder, cause(ctx, err), seen.tail())
 	}
-	return moveAll(fresh, b.Into)
+	return moveAll(programs, b.Into)
 }
 
 // moveAll puts fresh programs in the place of old ones. A running old one goes on

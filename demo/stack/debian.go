@@ -46,10 +46,13 @@ func (f *finder) wrap(name string) error {
 	text := fmt.Sprintf(`#!/bin/sh
 user=
 [ "$(id -u)" = 0 ] || user=--map-root-user
-exec unshare $user --mount sh -c 'mount --bind "$0" /usr/share && exec "$@"' '%s/share' '%s/bin/%s' "$@"
-`, root, root, name)
+exec unshare $user --mount sh -c 'mount --bind "$0" /usr/share && exec "$@"' %s %s "$@"
+`, quote(filepath.Join(root, "share")), quote(filepath.Join(root, "bin", name)))
 	return os.WriteFile(filepath.Join(f.cache, "debian", name), []byte(text), 0o755)
 }
+
+// quote makes a path one word of a shell.
+func quote(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'" }
 
 // unpacked looks for the pair: the script of the server and the tool.
 func (f *finder) unpacked(p pair) (found [2]Program, err error) {

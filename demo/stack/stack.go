@@ -247,7 +247,19 @@ func old(version string, oldest [2]int) bool {
 	return minor < oldest[1]
 }
 
+// released is the version by which people know a Prometheus: its module calls
+// 3.15.0 "0.315.0".
+func released(version string) string {
+	if m := moduleNumber.FindStringSubmatch(version); m != nil {
+		minor, _ := strconv.Atoi(m[2]) // two digits
+		return fmt.Sprintf("%s.%d.%s", m[1], minor, m[3])
+	}
+	return version
+}
+
+var moduleNumber = regexp.MustCompile(`^0\.(\d)(\d\d)\.(\S+)$`)
+
 // String names the servers with version and origin.
 func (p Parts) String() string {
-	return fmt.Sprintf("Prometheus %s (%s), Alertmanager %s (%s)", p.Prometheus.Version, p.Prometheus.From, p.Alertmanager.Version, p.Alertmanager.From)
+	return fmt.Sprintf("Prometheus %s (%s), Alertmanager %s (%s)", released(p.Prometheus.Version), p.Prometheus.From, p.Alertmanager.Version, p.Alertmanager.From)
 }

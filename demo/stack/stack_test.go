@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -91,6 +92,41 @@ func TestOld(t *testing.T) {
 	}
 }
 
+func TestParts_AreNamedByTheVersionsThatPeopleKnow(t *testing.T) {
+	p := Parts{Prometheus: Program{Version: "0.305.1", From: "build"}, Alertmanager: Program{Version: "0.31.1", From: "build"}}
+	if got, want := p.String(), "Prometheus 3.5.1 (build), Alertmanager 0.31.1 (build)"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	p.Prometheus.Version = "2.42.0+ds"
+	if got, want := p.String(), "Prometheus 2.42.0+ds (build), Alertmanager 0.31.1 (build)"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestWrap_ThePathMayHaveABlankOrAQuote(t *testing.T) {
+	f := &finder{cache: filepath.Join(t.TempDir(), "it's a folder"), say: term.New(nil)}
+	server := filepath.Join(f.cache, "debian", "root", "usr", "bin", "server")
+	if err := os.MkdirAll(filepath.Dir(server), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(server, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.wrap("server"); err != nil {
+		t.Fatal(err)
+	}
+	tools := t.TempDir()
+	show := "#!/bin/sh\nfor word; do echo \"<$word>\"; done\n" // in the place of unshare
+	if err := os.WriteFile(filepath.Join(tools, "unshare"), []byte(show), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
+	out, err := exec.Command(filepath.Join(f.cache, "debian", "server"), "--flag").CombinedOutput()
+	if want := "<" + server + ">\n<--flag>\n"; err != nil || !strings.HasSuffix(string(out), want) {
+		t.Errorf("got %v\n%s\nwant the end\n%s", err, out, want)
+	}
+}
+
 func TestFind_RefusesAnUnknownChoice(t *testing.T) {
 	_, err := Find(context.Background(), Options{Which: "snap"})
 	if want := `finding the real servers: STACK is "snap", want nothing, build or debian`; err == nil || err.Error() != want {
@@ -166,6 +202,39 @@ func TestBuild_EndsWithItsContext(t *testing.T) {
 	b := Build{Folder: dir, Packages: []string{"./tiny"}, Into: filepath.Join(dir, "bin"), Progress: term.New(nil)}
 	if err := b.Do(ctx); err == nil || !strings.Contains(err.Error(), "interrupted") {
 		t.Errorf("got %v, want the reason of the end", err)
+	}
+}
+
+// A build that is ended in the middle leaves no folder.
+func TestBuild_EndedInTheMiddleLeavesNothingBehind(t *testing.T) {
+	dir := scratch(t, "package main\nimport _ \"net/http\"\nfunc main() {}\n")
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	t.Setenv("GOCACHE", t.TempDir()) // nothing is compiled yet, so that there is a middle
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	b := Build{Folder: dir, Packages: []string{"./tiny"}, Into: filepath.Join(dir, "bin"), Progress: term.New(nil)}
+	ended := make(chan error, 1)
+	go func() { ended <- b.Do(ctx) }()
+	begun := func() (bool, error) {
+		for _, folder := range []string{temp, filepath.Join(b.Into, ".new-*", "tmp")} {
+			if objects, err := filepath.Glob(filepath.Join(folder, "go-build*", "b*", "*.a")); err != nil || len(objects) > 0 {
+				return true, err
+			}
+		}
+		return false, nil
+	}
+	if err := poll(t.Context(), begun); err != nil {
+		t.Fatal(err)
+	}
+	cancel(fmt.Errorf("interrupted"))
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "interrupted") {
+		t.Errorf("got %v, want the reason of the end", err)
+	}
+	for _, folder := range []string{temp, b.Into} {
+		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+			t.Errorf("left in %s: %v, %v", folder, left, err)
+		}
 	}
 }
 
@@ -253,7 +322,7 @@ func start(ctx context.Context, t *testing.T, g *process.Group, dir, name, confi
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	p, err := g.Start(ctx, 30*time.Second, command(Server{
+	p, err := g.Start(ctx, time.Minute, command(Server{
 		Config: file, Data: filepath.Join(dir, name), Addr: port.Addr(), Log: filepath.Join(dir, "logs", name+".log"),
 	}))
 	if err != nil {
@@ -272,7 +341,7 @@ func TestServers_AWrongConfigurationShowsTheEndOfTheLog(t *testing.T) {
 	defer g.Close()
 	config := filepath.Join(dir, "prometheus.yml")
 	os.WriteFile(config, []byte("globule: {}\n"), 0o644)
-	_, err = g.Start(context.Background(), 30*time.Second, parts.PrometheusCommand(Server{
+	_, err = g.Start(context.Background(), time.Minute, parts.PrometheusCommand(Server{
 		Name: "the wrong one", Config: config, Data: filepath.Join(dir, "data"), Addr: "127.0.0.1:1", Log: filepath.Join(dir, "log"),
 	}))
 	if err == nil || !strings.HasPrefix(err.Error(), "the wrong one ended early with exit status ") || !strings.Contains(err.Error(), "globule") {
