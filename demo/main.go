@@ -1,7 +1,8 @@
 // Command demo breaks a real service on this machine and shows how it is
 // detected, located, healed and put back, with the seconds on each clock. It is
 // given --fault, --keep and --stack (or FAULT, KEEP and STACK); it exits 1 when
-// a clock is missed, the wrong place is named, or a part cannot be started.
+// a clock is missed, the wrong place is named, or a part cannot be started, and
+// as a shell counts it (128 and the signal's number) when it was ended before.
 package main
 
 import (
@@ -20,15 +21,39 @@ import (
 
 func main() {
 	shop.Main() // the shop's nodes are this program again
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx := untilSignal()
 	o, err := options(os.Args[1:])
 	var report run.Report
 	if err == nil {
 		report, err = run.Run(ctx, o)
 	}
-	interrupted := ctx.Err() != nil
-	stop()
-	os.Exit(exitCode(err, report.Err() != nil, interrupted))
+	os.Exit(exitCode(err, report.Err() != nil, context.Cause(ctx)))
+}
+
+// signalled is the reason of an end by a signal.
+type signalled struct{ syscall.Signal }
+
+func (s signalled) Error() string { return s.String() }
+
+// untilSignal gives a context that ends with the first signal that asks for the
+// end: Ctrl-C, kill, or a terminal that is closed. A hang-up that was ignored
+// from the start (nohup) stays ignored. A reader that goes away (SIGPIPE) must
+// not kill: the write then fails, and the parts are ended in order.
+func untilSignal() context.Context {
+	wanted := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		wanted = append(wanted, syscall.SIGHUP)
+	}
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	came := make(chan os.Signal, 1)
+	signal.Notify(came, wanted...)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	go func() {
+		if s, ok := (<-came).(syscall.Signal); ok {
+			cancel(signalled{s})
+		}
+	}()
+	return ctx
 }
 
 // options reads flags; their defaults are the variables of "make demo".
@@ -50,16 +75,20 @@ func options(args []string) (run.Options, error) {
 	return o, nil
 }
 
-// exitCode says what went wrong. Ctrl-C is 130, as for any program; with --keep,
-// after all was shown, it is the way to end.
-func exitCode(err error, missed, interrupted bool) int {
+// exitCode says what went wrong. The end by a signal is 128 and its number, as for
+// any program; with --keep, after all was shown, it is the way to end.
+func exitCode(err error, missed bool, end error) int {
+	var by signalled
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
-	case interrupted && !missed:
-		fmt.Fprintln(os.Stderr, "demo: interrupted, every process is ended")
-		return 130
+	case errors.As(end, &by) && !missed:
+		fmt.Fprintf(os.Stderr, "demo: ended (%s), every process is gone\n", by)
+		return 128 + int(by.Signal)
 	}
 	fmt.Fprintf(os.Stderr, "demo: %v\n", err)
+	if errors.Is(err, syscall.EPIPE) {
+		return 128 + int(syscall.SIGPIPE)
+	}
 	return 1
 }

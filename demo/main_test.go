@@ -7,7 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"flag"
-	"io"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,92 +39,135 @@ func TestOptions_FlagsGoBeforeTheVariablesOfMake(t *testing.T) {
 }
 
 func TestExitCode(t *testing.T) {
-	wrong := errors.New("wrong")
+	wrong, lost := errors.New("wrong"), fmt.Errorf("writing what happens: %w", syscall.EPIPE)
 	for name, c := range map[string]struct {
-		err                 error
-		missed, interrupted bool
-		want                int
+		err    error
+		missed bool
+		end    error
+		want   int
 	}{
-		"well":                          {nil, false, false, 0},
-		"wrong":                         {wrong, false, false, 1},
-		"a clock was missed":            {wrong, true, false, 1},
-		"interrupted":                   {wrong, false, true, 130},
-		"the end of keep":               {nil, false, true, 0},
-		"missed, kept and then stopped": {wrong, true, true, 1},
-		"help":                          {flag.ErrHelp, false, false, 0},
+		"well":                          {nil, false, nil, 0},
+		"wrong":                         {wrong, false, nil, 1},
+		"a clock was missed":            {wrong, true, nil, 1},
+		"Ctrl-C":                        {wrong, false, signalled{syscall.SIGINT}, 130},
+		"kill":                          {wrong, false, signalled{syscall.SIGTERM}, 143},
+		"the terminal is closed":        {wrong, false, signalled{syscall.SIGHUP}, 129},
+		"nobody reads":                  {lost, false, nil, 141},
+		"the end of keep":               {nil, false, signalled{syscall.SIGINT}, 0},
+		"missed, kept and then stopped": {wrong, true, signalled{syscall.SIGINT}, 1},
+		"help":                          {flag.ErrHelp, false, nil, 0},
 	} {
-		if got := exitCode(c.err, c.missed, c.interrupted); got != c.want {
+		if got := exitCode(c.err, c.missed, c.end); got != c.want {
 			t.Errorf("%s: got %d, want %d", name, got, c.want)
 		}
 	}
 }
 
-// However the demo ends in the middle of a fault, no process is left behind.
-func TestDemo_LeavesNoProcess(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "demo")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+// program builds the demo.
+func program(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "demo")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
 		t.Fatalf("building the demo: %v\n%s", err, out)
 	}
+	return path
+}
+
+// However and whenever the demo ends, no process is left behind; and no folder,
+// but by kill -9.
+func TestDemo_LeavesNothingBehind(t *testing.T) {
+	path := program(t)
 	for name, c := range map[string]struct {
 		signal os.Signal
+		moment string // the signal comes when the demo has said this
+		alive  int    // processes then; 0 = not counted
 		want   int
 	}{
-		"Ctrl-C":  {os.Interrupt, 130},
-		"kill":    {syscall.SIGTERM, 130},
-		"kill -9": {syscall.SIGKILL, -1},
+		"Ctrl-C before it is ready": {os.Interrupt, "FAULT=crash", 0, 130},
+		"Ctrl-C in the fault":       {os.Interrupt, " fault ", 7, 130}, // the demo, two nodes that live, four parts
+		"kill":                      {syscall.SIGTERM, " fault ", 7, 143},
+		"the terminal is closed":    {syscall.SIGHUP, " fault ", 7, 129},
+		"kill -9":                   {syscall.SIGKILL, " fault ", 7, -1},
+		"nobody reads any more":     {nil, " fault ", 7, 141},
 	} {
 		t.Run(name, func(t *testing.T) {
 			marker, temp := "ONEFIVETEN_TEST="+rand.Text(), t.TempDir()
-			cmd := exec.Command(program, "--fault=crash")
+			cmd := exec.Command(path, "--fault=crash")
 			cmd.Env = append(os.Environ(), marker, "TMPDIR="+temp)
-			said, ended := startUntil(t, cmd, " fault ")
-			if alive := marked(t, marker); len(alive) != 7 {
-				t.Errorf("in the fault: %d processes %v, want the demo, two nodes that live and four parts", len(alive), alive)
+			d := start(t, cmd, marker)
+			d.until(t, c.moment)
+			if alive := marked(t, marker); c.alive > 0 && len(alive) != c.alive {
+				t.Errorf("at %q: %d processes %v, want %d", c.moment, len(alive), alive, c.alive)
 			}
-			cmd.Process.Signal(c.signal)
-			<-ended
+			d.end(t, c.signal)
 			if got := cmd.ProcessState.ExitCode(); got != c.want {
-				t.Errorf("exit code %d, want %d\n%s", got, c.want, said)
+				t.Errorf("exit code %d, want %d\n%s", got, c.want, d.said.String())
 			}
 			waitGone(t, marker)
-			if left, _ := os.ReadDir(temp); c.want == 130 && len(left) > 0 {
+			if left, _ := os.ReadDir(temp); c.signal != syscall.SIGKILL && len(left) > 0 {
 				t.Errorf("left in the temporary folder: %v", left)
 			}
 		})
 	}
 }
 
-// startUntil starts the demo and waits until it has said a word; ended is closed
-// when it has been waited for.
-func startUntil(t *testing.T, cmd *exec.Cmd, word string) (said *bytes.Buffer, ended <-chan struct{}) {
+// started is a demo that is read line by line.
+type started struct {
+	cmd   *exec.Cmd
+	out   *os.File
+	lines *bufio.Scanner
+	said  strings.Builder
+}
+
+// start gives the demo a pipe of its own to write into, so that it can be closed.
+func start(t *testing.T, cmd *exec.Cmd, marker string) *started {
 	t.Helper()
-	out, in := io.Pipe()
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { out.Close() })
 	cmd.Stdout, cmd.Stderr = in, in
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill() })
-	said = &bytes.Buffer{}
-	found, done := make(chan bool, 1), make(chan struct{})
-	go func() {
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			said.WriteString(lines.Text() + "\n")
-			if strings.Contains(lines.Text(), word) {
-				found <- true
-				io.Copy(io.Discard, out)
-				return
-			}
+	in.Close()
+	t.Cleanup(func() { // for a test that failed half-way
+		if cmd.ProcessState == nil {
+			cmd.Process.Kill()
+			cmd.Wait()
+			waitGone(t, marker)
 		}
-	}()
-	go func() { cmd.Wait(); close(done) }()
-	select {
-	case <-found:
-	case <-done:
-		t.Fatalf("the demo ended early:\n%s", said)
-	case <-time.After(15 * time.Minute): // a first build of the servers takes about five
-		t.Fatalf("the demo never said %q:\n%s", word, said)
+	})
+	return &started{cmd: cmd, out: out, lines: bufio.NewScanner(out)}
+}
+
+// until reads until the demo has said a word.
+func (d *started) until(t *testing.T, word string) {
+	t.Helper()
+	d.out.SetReadDeadline(time.Now().Add(15 * time.Minute)) // a first build of the servers takes about five
+	for d.lines.Scan() {
+		d.said.WriteString(d.lines.Text() + "\n")
+		if strings.Contains(d.lines.Text(), word) {
+			return
+		}
 	}
-	return said, done
+	t.Fatalf("the demo never said %q: %v\n%s", word, d.lines.Err(), d.said.String())
+}
+
+// end sends the signal, or closes the pipe when there is none, and waits for the
+// demo.
+func (d *started) end(t *testing.T, signal os.Signal) {
+	t.Helper()
+	if signal == nil {
+		d.out.Close()
+	} else if err := d.cmd.Process.Signal(signal); err != nil {
+		t.Error(err)
+	}
+	for d.lines.Scan() {
+		d.said.WriteString(d.lines.Text() + "\n")
+	}
+	d.cmd.Wait()
 }
 
 // marked lists the processes that carry the marker in their environment.
@@ -145,7 +188,7 @@ func marked(t *testing.T, marker string) (names []string) {
 
 func waitGone(t *testing.T, marker string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

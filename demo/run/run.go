@@ -84,13 +84,29 @@ func (r Report) Err() error {
 
 // Run shows the faults one after the other, each in a house of its own. The
 // error is what kept the demo from running, or the problems of the report. It
-// returns early when ctx ends, with every process ended.
+// returns early when ctx ends or o.Out refuses a write, with every process ended.
 func Run(ctx context.Context, o Options) (Report, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	say := term.New(o.Out)
+	say.OnLost(func(err error) { cancel(fmt.Errorf("%w: %w", errLost, err)) })
+	report, err := play(ctx, o, say)
+	if cause := context.Cause(ctx); errors.Is(cause, errLost) {
+		err = cause
+	}
+	return report, err
+}
+
+// errLost says that what happens can no longer be told.
+var errLost = errors.New("writing what happens")
+
+// play is Run with a printer.
+func play(ctx context.Context, o Options, say *term.Printer) (Report, error) {
 	faults, err := choose(o.Faults)
 	if err != nil {
 		return Report{}, err
 	}
-	d, err := prepare(ctx, o)
+	d, err := prepare(ctx, o, say)
 	if err != nil {
 		return Report{}, err
 	}
@@ -157,8 +173,8 @@ type demo struct {
 }
 
 // prepare finds the real servers and builds our own two programs.
-func prepare(ctx context.Context, o Options) (*demo, error) {
-	d := &demo{say: term.New(o.Out), root: o.Root, nodes: o.Nodes, exporter: o.Exporter, receiver: o.Receiver}
+func prepare(ctx context.Context, o Options, say *term.Printer) (*demo, error) {
+	d := &demo{say: say, root: o.Root, nodes: o.Nodes, exporter: o.Exporter, receiver: o.Receiver}
 	var err error
 	if d.root == "" {
 		if d.root, err = stack.Root(); err != nil {

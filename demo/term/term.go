@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,17 +39,19 @@ type Printer struct {
 	colours bool
 	mu      sync.Mutex
 	live    bool // the cursor stands in a line that will be written again
+	lost    func(error)
 }
 
-// New gives a printer. Colours are used on a terminal alone, and not when
-// NO_COLOR is set; a nil writer discards all.
+// New gives a printer. Colours and lines that are written again are used on a
+// terminal alone, and not on one that knows no codes (TERM is dumb or not set);
+// no colours when NO_COLOR is set. A nil writer discards all.
 func New(w io.Writer) *Printer {
 	if w == nil {
 		w = io.Discard
 	}
 	p := &Printer{w: w}
 	if f, ok := w.(*os.File); ok {
-		p.tty = isTerminal(f)
+		p.tty = isTerminal(f) && !slices.Contains([]string{"", "dumb"}, os.Getenv("TERM"))
 	}
 	p.colours = p.tty && os.Getenv("NO_COLOR") == ""
 	return p
@@ -59,6 +62,18 @@ func isTerminal(f *os.File) bool {
 	var t syscall.Termios
 	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), syscall.TCGETS, uintptr(unsafe.Pointer(&t)))
 	return errno == 0
+}
+
+// OnLost names who is told, once, that a write was refused: nobody reads any
+// more. It is called before the first line is written.
+func (p *Printer) OnLost(tell func(error)) { p.lost = tell }
+
+// write is the one place that writes; mu is held.
+func (p *Printer) write(text string) {
+	if _, err := io.WriteString(p.w, text); err != nil && p.lost != nil {
+		p.lost(err)
+		p.lost = nil
+	}
 }
 
 // Paint gives text in a colour, or as it is where there are none.
@@ -74,13 +89,13 @@ func (p *Printer) Line(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wipe()
-	fmt.Fprintln(p.w, strings.TrimRight(fmt.Sprintf(format, args...), " "))
+	p.write(strings.TrimRight(fmt.Sprintf(format, args...), " ") + "\n")
 }
 
 // wipe removes a line that counts, before another is written; mu is held.
 func (p *Printer) wipe() {
 	if p.live {
-		fmt.Fprint(p.w, "\r\x1b[K")
+		p.write("\r\x1b[K")
 		p.live = false
 	}
 }
@@ -89,7 +104,7 @@ func (p *Printer) wipe() {
 func (p *Printer) rewrite(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprint(p.w, "\r\x1b[K"+text)
+	p.write("\r\x1b[K" + text)
 	p.live = true
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,48 @@ func TestPrinter_NoColoursWithoutATerminal(t *testing.T) {
 		if got := p.Paint(term.Red, "text"); got != "text" {
 			t.Errorf("%s: got %q, want no colours", name, got)
 		}
+	}
+}
+
+// A terminal: its master end answers like one.
+func terminal(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func TestPrinter_ColoursOnATerminalThatKnowsThem(t *testing.T) {
+	for _, c := range []struct{ term, noColor, want string }{
+		{"xterm", "", "\x1b[31mtext\x1b[0m"},
+		{"dumb", "", "text"},
+		{"", "", "text"},
+		{"xterm", "1", "text"},
+	} {
+		t.Setenv("TERM", c.term)
+		t.Setenv("NO_COLOR", c.noColor)
+		if got := term.New(terminal(t)).Paint(term.Red, "text"); got != c.want {
+			t.Errorf("TERM=%q NO_COLOR=%q: got %q, want %q", c.term, c.noColor, got, c.want)
+		}
+	}
+}
+
+// deaf refuses every write.
+type deaf struct{}
+
+func (deaf) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+func TestPrinter_TellsOnceThatNobodyReads(t *testing.T) {
+	p := term.New(deaf{})
+	var told []error
+	p.OnLost(func(err error) { told = append(told, err) })
+	p.Line("one")
+	p.Line("two")
+	if len(told) != 1 || !errors.Is(told[0], syscall.EPIPE) {
+		t.Errorf("got %v, want the refusal once", told)
 	}
 }
 
