@@ -299,13 +299,16 @@ func (h *house) stay(ctx context.Context) {
 		[2]string{"heal-receiver", h.receiver.base + "/api/v1/incidents"},
 		[2]string{"token of the on-call", h.path("oncall.token")}, [2]string{"token of Alertmanager", h.path("alertmanager.token")},
 		[2]string{"configurations, logs", h.dir},
-		[2]string{"try", h.demo.receiver + " incidents --url " + h.receiver.base + " --token-file " + h.path("oncall.token")},
+		[2]string{"try", quote(h.demo.receiver) + " incidents --url " + h.receiver.base + " --token-file " + quote(h.path("oncall.token"))},
 	)
 	for _, row := range rows {
 		h.say.Line("  %-22s %s", row[0], row[1])
 	}
 	<-ctx.Done()
 }
+
+// quote makes a path one word of a shell.
+func quote(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'" }
 
 // close ends every part. The folder is kept when something went wrong.
 func (h *house) close(keep bool) {
