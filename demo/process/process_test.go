@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 			os.Exit(3)
 		case "play-deaf":
 			signal.Ignore(syscall.SIGTERM)
+			fmt.Println("deaf from here on")
 			http.ListenAndServe(os.Args[2], http.NotFoundHandler())
 		case "play-parent":
 			playParent(os.Args[2])
@@ -66,7 +67,7 @@ func reserve(t *testing.T) *process.Port {
 
 func soon(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -76,7 +77,7 @@ func TestGroup_StartsWaitsAndStopsTheYoungestFirst(t *testing.T) {
 	var order []string
 	g.Add(func() { order = append(order, "first") })
 	port := reserve(t)
-	p, err := g.Start(soon(t), 10*time.Second, process.Command{Name: "server", Path: self(),
+	p, err := g.Start(soon(t), time.Minute, process.Command{Name: "server", Path: self(),
 		Args: []string{"play-serve", port.Addr()}, Ready: port.URL(), Log: filepath.Join(t.TempDir(), "logs", "server.log")})
 	if err != nil {
 		t.Fatal(err)
@@ -132,14 +133,16 @@ func TestWaitReady_EndsWhenTheTimeIsOver(t *testing.T) {
 }
 
 func TestStop_KillsWhatDoesNotListen(t *testing.T) {
-	port := reserve(t)
-	p, err := process.Start(process.Command{Name: "deaf", Path: self(), Args: []string{"play-deaf", port.Addr()}})
+	port, log := reserve(t), filepath.Join(t.TempDir(), "deaf.log")
+	p, err := process.Start(process.Command{Name: "deaf", Path: self(), Args: []string{"play-deaf", port.Addr()}, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer p.Kill()
+	firstLine(t, log) // before it, SIGTERM would end it
 	p.Stop(100 * time.Millisecond)
-	if err := p.Err(); err == nil {
-		t.Error("got a clean end, want one by a signal")
+	if err := p.Err(); err == nil || err.Error() != "signal: killed" {
+		t.Errorf("got %v, want an end by SIGKILL", err)
 	}
 	p.Kill() // again: harmless
 }
@@ -172,6 +175,18 @@ func TestStart_ChildDiesWithAParentThatIsKilled(t *testing.T) {
 // waitForPid reads the first line of the parent's log: "PID <nil>".
 func waitForPid(t *testing.T, log string) int {
 	t.Helper()
+	line := firstLine(t, log)
+	var pid int
+	var rest string
+	if _, err := fmt.Sscan(line, &pid, &rest); err != nil || rest != "<nil>" {
+		t.Fatalf("the parent said %q", line)
+	}
+	return pid
+}
+
+// firstLine waits until a log has one.
+func firstLine(t *testing.T, log string) string {
+	t.Helper()
 	ctx := soon(t)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -179,18 +194,13 @@ func waitForPid(t *testing.T, log string) int {
 		if f, err := os.Open(log); err == nil {
 			line, err := bufio.NewReader(f).ReadString('\n')
 			f.Close()
-			var pid int
-			var rest string
 			if err == nil {
-				if _, err := fmt.Sscan(line, &pid, &rest); err != nil || rest != "<nil>" {
-					t.Fatalf("the parent said %q", line)
-				}
-				return pid
+				return line
 			}
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatal("the parent said nothing")
+			t.Fatalf("%s has no line", log)
 		case <-tick.C:
 		}
 	}
