@@ -1,6 +1,6 @@
 # onefiveten: `make demo` breaks a real service and heals it, `make test` proves the rest.
-# Needs Go, git, make and gcc; `make test` also apt-get (Debian) for the older generation of
-# Prometheus and Alertmanager. What is built or fetched lies in .cache/, which git ignores.
+# Needs Go 1.26, git and make; `make test` also gcc, and apt-get (Debian) for the older generation
+# of Prometheus and Alertmanager. What is built or fetched lies in .cache/, which git ignores.
 
 SHELL    := /bin/bash
 FAULT    ?= crash
@@ -16,13 +16,25 @@ FUZZTIME ?= 10s
 SPEC     ?= docs/examples/probe-exporter.yml
 OUT      ?= .cache/rules
 
+# Go keeps its caches in the home folder. Where there is none, or it cannot be written, they lie
+# in .cache/, too; the modules there can be removed like any other file.
+writable = $(shell d='$(1)'; [ "$${d:0:1}" = / ] && mkdir -p "$$d" 2>/dev/null && [ -w "$$d" ] && echo yes)
+ifneq ($(call writable,$(shell go env GOCACHE 2>/dev/null)),yes)
+export GOCACHE := $(CURDIR)/.cache/go-build
+export STATICCHECK_CACHE := $(CURDIR)/.cache/staticcheck
+endif
+ifneq ($(call writable,$(shell go env GOMODCACHE 2>/dev/null)),yes)
+export GOMODCACHE := $(CURDIR)/.cache/go-mod
+export GOFLAGS := $(shell go env GOFLAGS 2>/dev/null) -modcacherw
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help build test unit stack e2e lint rules demo bench fuzz
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make demo FAULT=crash|all-nodes|observer|all   KEEP=1 leaves the stack up   STACK=build ignores what is on PATH"
+	@echo "  make demo FAULT=crash|all-nodes|observer|all   KEEP=1 leaves the stack up   STACK=build ignores PATH, STACK=debian takes Debian's packages"
 
 build: ## both binaries into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/probe-exporter ./cmd/heal-receiver
@@ -52,7 +64,7 @@ rules: build ## write the rules, their tests and the route of SPEC into OUT
 	$(BIN)/probe-exporter rules --config.file=$(SPEC) --output.dir=$(OUT)
 
 demo: ## break a real service and watch it heal
-	@cd demo && go build -o ../.cache/demo/bin/demo . && cd .. && FAULT=$(FAULT) KEEP=$(KEEP) STACK=$(STACK) exec .cache/demo/bin/demo
+	@cd demo && go build -o ../.cache/demo/bin/demo . && cd .. && FAULT='$(FAULT)' KEEP='$(KEEP)' STACK='$(STACK)' exec .cache/demo/bin/demo
 
 bench: ## figures, side by side in one run
 	go test -run '^$$' -bench . -benchmem ./sigma ./collector ./probe ./rules ./healer/journal
