@@ -13,7 +13,7 @@ func TestHeal_DrainsVerifiesAndReleases(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.set(func() { w.bad["n2"] = true })
-	w.eventually(60*time.Second, "the incident is recovered", func() bool { return w.state() == "recovered" })
+	w.eventually("the incident is recovered", func() bool { return w.state() == "recovered" })
 	if diff := cmp.Diff([]string{"drain n2"}, w.called()); diff != "" {
 		t.Errorf("what was done (-want +got):\n%s", diff)
 	}
@@ -23,7 +23,7 @@ func TestHeal_DrainsVerifiesAndReleases(t *testing.T) {
 	}
 	w.set(func() { w.bad["n2"] = false })
 	w.command("mitigations", "release", i.Mitigations[0].ID)
-	w.eventually(40*time.Second, "the mitigation is released", func() bool {
+	w.eventually("the mitigation is released", func() bool {
 		i, _ := w.incident()
 		return len(i.Mitigations) == 1 && i.Mitigations[0].State == "released"
 	})
@@ -34,15 +34,15 @@ func TestHeal_DrainsVerifiesAndReleases(t *testing.T) {
 
 func TestKill_BetweenAcceptAndActTheIncidentGoesOn(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, slowly)
 	w.set(func() { w.bad["n2"] = true })
-	w.eventually(30*time.Second, "the incident is open and gathers", func() bool { return w.state() == "locating" })
+	w.eventually("the incident is open and gathers", func() bool { return w.state() == "locating" })
 	w.heal.Kill()
 	if n := len(w.called()); n != 0 {
 		t.Fatalf("%d calls before the kill, want none: the test came too late", n)
 	}
 	w.startHeal()
-	w.eventually(60*time.Second, "the incident is recovered", func() bool { return w.state() == "recovered" })
+	w.eventually("the incident is recovered", func() bool { return w.state() == "recovered" })
 	if diff := cmp.Diff([]string{"drain n2"}, w.called()); diff != "" {
 		t.Errorf("what was done (-want +got):\n%s", diff)
 	}
@@ -63,13 +63,17 @@ func TestKill_BetweenIntentAndResultTheStepIsVerifiedNeverRepeated(t *testing.T)
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newWorld(t, func(o *options) {
+				if !c.effect {
+					o.verify = "20s"
+				}
+			})
 			w.set(func() { w.bad["n2"], w.hang, w.effect = true, make(chan struct{}), c.effect })
-			w.eventually(60*time.Second, "the step is under way", func() bool { return len(w.called()) == 1 })
+			w.eventually("the step is under way", func() bool { return len(w.called()) == 1 })
 			w.heal.Kill()
 			w.release()
 			w.startHeal()
-			w.eventually(90*time.Second, "the run has ended "+c.state, func() bool {
+			w.eventually("the run has ended "+c.state, func() bool {
 				i, _ := w.incident()
 				return len(i.Runs) == 1 && i.Runs[0].State == c.state
 			})
@@ -99,11 +103,11 @@ func TestForged_AnAlertThatPrometheusDoesNotSeeLeadsToNoAction(t *testing.T) {
 	w.write("rules.yml", "groups: []\n")
 	w.post(w.prometheus+"/-/reload", nil)
 	w.post(w.alertmanager+"/api/v2/alerts", alerts)
-	w.eventually(60*time.Second, "it is handed over as uncorroborated", func() bool {
+	w.eventually("it is handed over as uncorroborated", func() bool {
 		i, _ := w.incident()
 		return i.State == "with_human" && i.decided("uncorroborated")
 	})
-	w.eventually(10*time.Second, "the desk is told", func() bool { return w.told("uncorroborated") })
+	w.eventually("the desk is told", func() bool { return w.told("uncorroborated") })
 	if n := len(w.called()); n != 0 {
 		t.Errorf("%d actions were made, want none: %q", n, w.called())
 	}
@@ -117,7 +121,7 @@ func TestOwnInhibition_DoesNotMuteTheIncident(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(o *options) { o.inhibit = ownInhibition })
 	w.set(func() { w.bad["n2"] = true })
-	w.eventually(60*time.Second, "the incident is recovered", func() bool { return w.state() == "recovered" })
+	w.eventually("the incident is recovered", func() bool { return w.state() == "recovered" })
 	if diff := cmp.Diff([]string{"drain n2"}, w.called()); diff != "" {
 		t.Errorf("what was done (-want +got):\n%s", diff)
 	}
@@ -127,20 +131,20 @@ func TestOwnInhibition_DoesNotMuteTheIncident(t *testing.T) {
 // gathers, it makes it wait; people are told at once.
 func TestSilence_MakesTheIncidentWaitAndPeopleAreTold(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, slowly)
 	w.set(func() { w.bad["n2"] = true })
-	w.eventually(30*time.Second, "the incident is open and gathers", func() bool { return w.state() == "locating" })
+	w.eventually("the incident is open and gathers", func() bool { return w.state() == "locating" })
 	w.post(w.alertmanager+"/api/v2/silences", map[string]any{
 		"matchers":  []map[string]any{{"name": "service", "value": "shop", "isRegex": false, "isEqual": true}},
 		"startsAt":  time.Now(),
 		"endsAt":    time.Now().Add(time.Hour),
 		"createdBy": "a person", "comment": "hands off",
 	})
-	w.eventually(30*time.Second, "it waits because of the silence", func() bool {
+	w.eventually("it waits because of the silence", func() bool {
 		i, _ := w.incident()
 		return i.State == "waiting" && i.decided("silenced")
 	})
-	w.eventually(10*time.Second, "the desk is told", func() bool { return w.told("silenced") })
+	w.eventually("the desk is told", func() bool { return w.told("silenced") })
 	w.stays(5*time.Second, "nothing is done", func() bool { return len(w.called()) == 0 })
 }
 

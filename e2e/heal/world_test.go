@@ -134,6 +134,12 @@ func (w *witness) called() []string {
 	return slices.Clone(w.calls)
 }
 
+func (w *witness) noted() []note {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.notes)
+}
+
 func (w *witness) told(part string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -151,15 +157,25 @@ type world struct {
 	heal                     *process.Process
 }
 
+// upTo bounds every wait for something that comes within seconds on a machine
+// that is idle. It is no promise of the product: only a failing test waits so long.
+const upTo = 3 * time.Minute
+
 type option func(*options)
 
 type options struct {
 	inhibit string // an inhibit rule of Alertmanager
+	gather  string // how long heal-receiver gathers before it chooses
+	verify  string // how long a proof may take; what is expected to fail waits for all of it
 }
+
+// slowly leaves a test the time to do something between acceptance and choice,
+// on a busy machine, too.
+func slowly(o *options) { o.gather = "20s" }
 
 func newWorld(t *testing.T, opts ...option) *world {
 	t.Helper()
-	o := options{}
+	o := options{gather: "5s", verify: "60s"}
 	for _, f := range opts {
 		f(&o)
 	}
@@ -178,11 +194,11 @@ func newWorld(t *testing.T, opts ...option) *world {
 	w.write("alertmanager.yml", w.alertmanagerConfig(o.inhibit))
 	w.write("rules.yml", rules)
 	w.write("prometheus.yml", w.prometheusConfig(alertmanager))
-	w.write("heal.yml", w.healConfig())
+	w.write("heal.yml", w.healConfig(o))
 	w.start(parts.AlertmanagerCommand(stack.Server{Config: w.file("alertmanager.yml"), Data: w.file("am"), Addr: alertmanager.Addr(), Log: w.file("am.log")}))
 	w.startHeal()
 	w.start(parts.PrometheusCommand(stack.Server{Config: w.file("prometheus.yml"), Data: w.file("prom"), Addr: prometheus.Addr(), Log: w.file("prom.log")}))
-	w.eventually(30*time.Second, "Prometheus sees the three nodes", func() bool {
+	w.eventually("Prometheus sees the three nodes", func() bool {
 		return strings.Contains(w.get(w.prometheus+"/api/v1/query?query=count(shop_up)", ""), `"4"`)
 	})
 	return w
@@ -220,7 +236,7 @@ func (w *world) write(name, text string) {
 
 func (w *world) start(c process.Command) *process.Process {
 	w.t.Helper()
-	p, err := w.group.Start(w.t.Context(), 30*time.Second, c)
+	p, err := w.group.Start(w.t.Context(), time.Minute, c)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -267,8 +283,9 @@ receivers:
 %s`, w.receiver.URL(), w.file("am.token"), inhibit)
 }
 
-func (w *world) healConfig() string {
-	return strings.NewReplacer("DIR", w.dir, "PROMETHEUS", w.prometheus, "ALERTMANAGER", w.alertmanager, "WITNESS", w.Listener.Addr().String()).Replace(`
+func (w *world) healConfig(o options) string {
+	return strings.NewReplacer("DIR", w.dir, "PROMETHEUS", w.prometheus, "ALERTMANAGER", w.alertmanager, "WITNESS", w.Listener.Addr().String(),
+		"GATHER", o.gather, "WITHIN", o.verify).Replace(`
 cluster: e2e
 storage: {sqlite: DIR/journal.db}
 prometheus: [{name: main, url: PROMETHEUS, timeout: 2s}]
@@ -277,7 +294,7 @@ auth:
   clients:
   - {name: alertmanager, roles: [notify], source: main, bearer_file: am.token}
   - {name: admin, roles: [admin], bearer_file: admin.token}
-gather: 5s
+gather: GATHER
 http: {allowed_hosts: ['WITNESS']}
 services:
 - name: shop
@@ -291,7 +308,7 @@ plans:
     target: 'node:{{ .Member.Labels.node }}'
     steps:
     - {http: {method: POST, url: 'http://WITNESS/drain/{{ .Member.Labels.node }}'}, timeout: 10s}
-    verify: {healthy: service, for: 3s, within: 20s, every: 1s}
+    verify: {healthy: service, for: 3s, within: WITHIN, every: 1s}
     undo:
     - {http: {method: POST, url: 'http://WITNESS/ready/{{ .Member.Labels.node }}'}, timeout: 5s, idempotent: true}
     release: manual
@@ -392,17 +409,17 @@ func (i incident) decided(code string) bool {
 
 // eventually polls until a fact holds; if it does not in time the test fails
 // with what the receiver logged.
-func (w *world) eventually(within time.Duration, what string, holds func() bool) {
+func (w *world) eventually(what string, holds func() bool) {
 	w.t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(within)
+	deadline := time.After(upTo)
 	for !holds() {
 		select {
 		case <-tick.C:
 		case <-deadline:
 			i, _ := w.incident()
-			w.t.Fatalf("not within %s: %s\nincident %+v\ncalls %q\nthe desk got %+v\n%s", within, what, i, w.called(), w.notes, process.Tail(w.file("heal.log"), 40))
+			w.t.Fatalf("not within %s: %s\nincident %+v\ncalls %q\nthe desk got %+v\n%s", upTo, what, i, w.called(), w.noted(), process.Tail(w.file("heal.log"), 40))
 		}
 	}
 }

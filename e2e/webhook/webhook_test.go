@@ -49,7 +49,7 @@ func newReceiver(t *testing.T) *receiver {
 // until gives the first body that has what is wanted.
 func (r *receiver) until(t *testing.T, want func(message) bool) []byte {
 	t.Helper()
-	deadline := time.After(40 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for {
 		select {
 		case body := <-r.bodies:
@@ -61,7 +61,7 @@ func (r *receiver) until(t *testing.T, want func(message) bool) []byte {
 				return body
 			}
 		case <-deadline:
-			t.Fatal("no such notification within 40s")
+			t.Fatal("no such notification within 3m")
 		}
 	}
 }
@@ -107,7 +107,7 @@ receivers:
 	var group process.Group
 	t.Cleanup(group.Close)
 	command := parts.AlertmanagerCommand(stack.Server{Config: file, Data: filepath.Join(dir, "data"), Addr: port.Addr(), Log: filepath.Join(dir, "am.log")})
-	if _, err := group.Start(t.Context(), 30*time.Second, command); err != nil {
+	if _, err := group.Start(t.Context(), time.Minute, command); err != nil {
 		t.Fatal(err)
 	}
 	return port.URL()
