@@ -220,7 +220,7 @@ func (h *house) waitCalm(ctx context.Context) error {
 		}
 		return true, nil
 	}
-	err := h.say.During(ctx, "waiting: every e 0, no alert", func() string { return lacks }, func(ctx context.Context) error {
+	err := h.say.During(ctx, "waiting: no fault, no alert", func() string { return lacks }, func(ctx context.Context) error {
 		return within(ctx, calmWithin, calm)
 	})
 	if err != nil {
