@@ -206,7 +206,7 @@ func (g *guard) byBasic(ctx context.Context, user, password string) (*Client, er
 			continue
 		}
 		hash, err := g.read(c.Basic.BcryptFile)
-		if err != nil {
+		if err != nil || hash == "" {
 			return nil, nil
 		}
 		ok, err := g.rightPassword(ctx, user, password, hash)
@@ -223,9 +223,9 @@ func (g *guard) byBasic(ctx context.Context, user, password string) (*Client, er
 func (g *guard) rightPassword(ctx context.Context, user, password, hash string) (bool, error) {
 	digest := sha256.Sum256([]byte(user + "\x00" + password))
 	g.mu.Lock()
-	seen := g.known[digest] == hash
+	right, seen := g.known[digest]
 	g.mu.Unlock()
-	if seen {
+	if seen && right == hash {
 		return true, nil
 	}
 	wait, cancel := context.WithTimeout(ctx, 2*time.Second)
