@@ -1,11 +1,13 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -43,8 +45,8 @@ type Auth struct {
 }
 
 // Client is one who may call: a name for the audit trail, roles, the source of
-// its notifications, and exactly one kind of credential. Files are read again
-// when they change.
+// its notifications, and exactly one kind of credential. Files are read for
+// each request, so that a credential that was taken away counts no more.
 type Client struct {
 	Name       string     `yaml:"name"`
 	Roles      []Role     `yaml:"roles"`
@@ -146,30 +148,24 @@ type guard struct {
 	slow     *slowdown
 
 	mu    sync.Mutex
-	files map[string]secret
 	known map[[32]byte]string // digest of a basic login that bcrypt found right → the hash it was right for
-}
-
-type secret struct {
-	text string
-	at   time.Time
-	size int64
 }
 
 func newGuard(a func() *Auth, insecure bool) *guard {
 	return &guard{
 		auth: a, insecure: insecure, bcrypts: make(chan struct{}, 2), slow: newSlowdown(),
-		files: map[string]secret{}, known: map[[32]byte]string{},
+		known: map[[32]byte]string{},
 	}
 }
 
 // errBusy: the queue for password hashes is full.
 var errBusy = errors.New("too many logins at once")
 
-// client finds whose credential the request carries; nil = nobody's.
+// client finds whose credential the request carries; nil = nobody's. The error
+// says why that cannot be told.
 func (g *guard) client(r *http.Request) (*Client, error) {
 	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		return g.byBearer(strings.TrimSpace(bearer)), nil
+		return g.auth().byBearer(strings.TrimSpace(bearer))
 	}
 	if user, password, ok := r.BasicAuth(); ok {
 		return g.byBasic(r.Context(), user, password)
@@ -177,17 +173,16 @@ func (g *guard) client(r *http.Request) (*Client, error) {
 	return nil, nil
 }
 
-func (g *guard) byBearer(token string) *Client {
-	var found *Client
+func (a *Auth) byBearer(token string) (found *Client, err error) {
 	given := sha256.Sum256([]byte(token))
-	clients := g.auth().Clients
-	for i := range clients {
-		c := &clients[i]
+	for i := range a.Clients {
+		c := &a.Clients[i]
 		if c.BearerFile == "" {
 			continue
 		}
-		want, err := g.read(c.BearerFile)
-		if err != nil || want == "" {
+		want, unread := a.read(i, c.BearerFile)
+		if unread != nil {
+			err = unread
 			continue
 		}
 		wanted := sha256.Sum256([]byte(want))
@@ -195,19 +190,22 @@ func (g *guard) byBearer(token string) *Client {
 			found = c
 		}
 	}
-	return found
+	if found != nil {
+		return found, nil
+	}
+	return nil, err
 }
 
 func (g *guard) byBasic(ctx context.Context, user, password string) (*Client, error) {
-	clients := g.auth().Clients
-	for i := range clients {
-		c := &clients[i]
+	a := g.auth()
+	for i := range a.Clients {
+		c := &a.Clients[i]
 		if c.Basic == nil || c.Basic.User != user {
 			continue
 		}
-		hash, err := g.read(c.Basic.BcryptFile)
-		if err != nil || hash == "" {
-			return nil, nil
+		hash, err := a.read(i, c.Basic.BcryptFile)
+		if err != nil {
+			return nil, err
 		}
 		ok, err := g.rightPassword(ctx, user, password, hash)
 		if err != nil || !ok {
@@ -245,25 +243,21 @@ func (g *guard) rightPassword(ctx context.Context, user, password, hash string) 
 	return true, nil
 }
 
-// read gives a credential file's text, read again when the file changed.
-func (g *guard) read(name string) (string, error) {
-	name = g.auth().path(name)
-	info, err := os.Stat(name)
+// read gives the credential of client i, which is never empty. Whoever reads
+// the error may be a stranger: it names no path.
+func (a *Auth) read(i int, name string) (string, error) {
+	text, err := os.ReadFile(a.path(name))
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("reading the credential of auth.clients[%d]: %w", i, err)
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if s, ok := g.files[name]; ok && s.at.Equal(info.ModTime()) && s.size == info.Size() {
-		return s.text, nil
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		return "", fmt.Errorf("reading the credential of auth.clients[%d]: the file is empty", i)
 	}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return "", err
-	}
-	s := secret{text: strings.TrimSpace(string(text)), at: info.ModTime(), size: info.Size()}
-	g.files[name] = s
-	return s.text, nil
+	return string(text), nil
 }
 
 func (c *Client) may(r Role) bool {
@@ -282,7 +276,8 @@ func caller(ctx context.Context) *Client {
 }
 
 // need lets a request pass that has the role: 401 (late) without a valid
-// credential, 403 without the role, 503 when the login queue is full.
+// credential, 403 without the role, 503 when the login queue is full or when a
+// credential cannot be read (late): Alertmanager drops what is answered with 401.
 func (g *guard) need(role Role, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if role == RoleOpen || g.insecure {
@@ -292,6 +287,9 @@ func (g *guard) need(role Role, next http.HandlerFunc) http.HandlerFunc {
 		c, err := g.client(r)
 		switch {
 		case err != nil:
+			if !errors.Is(err, errBusy) {
+				g.slow.wait(r.Context(), r.RemoteAddr)
+			}
 			fail(w, http.StatusServiceUnavailable, err.Error())
 		case c == nil:
 			g.slow.wait(r.Context(), r.RemoteAddr)

@@ -3,6 +3,7 @@ package console
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -23,6 +24,64 @@ func TestAnEmptyPasswordFileLetsNobodyIn(t *testing.T) {
 			if code, _ := h.call(t, "POST", "/api/v1/incidents/01I:close", opUser+":"+password, ""); code == 200 || len(h.healer.asked) > 0 {
 				t.Errorf("with the file %q the password %q is answered %d, and the healer was asked %q", text, password, code, h.healer.asked)
 			}
+		}
+	}
+}
+
+// Alertmanager sends a notification that was answered with 503 again, and drops
+// one that was answered with 401.
+func TestACredentialThatCannotBeReadIsAnsweredWith503(t *testing.T) {
+	for name, spoil := range map[string]func(file string) error{
+		"it is gone":  os.Remove,
+		"it is empty": func(file string) error { return os.Truncate(file, 0) },
+		"it is a folder": func(file string) error {
+			if err := os.Remove(file); err != nil {
+				return err
+			}
+			return os.Mkdir(file, 0o700)
+		},
+	} {
+		h := newHouse(t, nil)
+		for _, file := range []string{"am.token", "op.hash"} {
+			if err := spoil(filepath.Join(h.dir, file)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, who := range []string{amToken, opUser + ":" + opPass} {
+			code, text := h.call(t, "POST", "/api/v1/alertmanager", who, "{}")
+			if code != 503 || !strings.Contains(text, "auth.clients[") || strings.Contains(text, h.dir) {
+				t.Errorf("%s, as %s: got %d %s, want 503 with the client's place and no path", name, who, code, text)
+			}
+		}
+		if code, _ := h.call(t, "GET", "/api/v1/incidents", opToken, ""); code != 200 {
+			t.Errorf("%s: the client whose file is good is answered %d, want 200", name, code)
+		}
+		if len(h.healer.asked) > 0 {
+			t.Errorf("%s: the healer was asked %q", name, h.healer.asked)
+		}
+	}
+}
+
+// A tool that keeps the times of files (cp -p, rsync, an image that is built
+// with fixed times) puts a new token of the same length there unseen.
+func TestAReplacedTokenCountsAtOnceWhateverItsTimeAndSize(t *testing.T) {
+	h := newHouse(t, nil)
+	if code, _ := h.call(t, "GET", "/api/v1/incidents", opToken, ""); code != 200 {
+		t.Fatalf("got %d, want 200", code)
+	}
+	file := filepath.Join(h.dir, "op.token")
+	before, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := strings.ToUpper(opToken)
+	h.put(t, "op.token", next)
+	if err := os.Chtimes(file, before.ModTime(), before.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	for token, want := range map[string]int{opToken: 401, next: 200} {
+		if code, _ := h.call(t, "GET", "/api/v1/incidents", token, ""); code != want {
+			t.Errorf("the token %s is answered %d, want %d", token, code, want)
 		}
 	}
 }
