@@ -1,10 +1,17 @@
 package console
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // put writes one of the house's credential files.
@@ -83,5 +90,41 @@ func TestAReplacedTokenCountsAtOnceWhateverItsTimeAndSize(t *testing.T) {
 		if code, _ := h.call(t, "GET", "/api/v1/incidents", token, ""); code != want {
 			t.Errorf("the token %s is answered %d, want %d", token, code, want)
 		}
+	}
+}
+
+// stalled is a server whose clients send no more of their bodies in time.
+func stalled(h *house) *httptest.Server {
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)); err != nil {
+			panic(err)
+		}
+		h.Config.Handler.ServeHTTP(w, r)
+	}))
+}
+
+// Alertmanager sends again what was answered with 503, and drops what was
+// answered with 400.
+func TestANotificationThatStallsIsAnsweredWith503(t *testing.T) {
+	h := newHouse(t, nil)
+	server := stalled(h)
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /api/v1/alertmanager HTTP/1.1\r\nHost: heal\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n", amToken)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != 503 || !strings.Contains(string(text), "reading the notification") || len(h.healer.asked) > 0 {
+		t.Errorf("got %s %s, and the healer was asked %q, want 503", response.Status, text, h.healer.asked)
 	}
 }

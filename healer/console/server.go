@@ -210,8 +210,8 @@ func (s *server) accept(w http.ResponseWriter, r *http.Request, source string) {
 		fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the notification is over %d bytes: lower max_alerts or group more finely", maxBody))
 		return
 	}
-	if err != nil {
-		fail(w, http.StatusBadRequest, fmt.Sprintf("reading the notification: %v", err))
+	if err != nil { // the way is at fault and not the notification: it may come again
+		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("reading the notification: %v", err))
 		return
 	}
 	// The client may hang up after we have begun to commit: the commit goes on.
