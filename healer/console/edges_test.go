@@ -128,3 +128,16 @@ func TestANotificationThatStallsIsAnsweredWith503(t *testing.T) {
 		t.Errorf("got %s %s, and the healer was asked %q, want 503", response.Status, text, h.healer.asked)
 	}
 }
+
+// Alertmanager drops what is answered with 3xx where it does not follow, and
+// the mux would redirect each path that is not clean.
+func TestNoPathIsAnsweredWithARedirect(t *testing.T) {
+	h := newHouse(t, nil)
+	for _, path := range []string{"//api/v1/alertmanager", "/api/v1//alertmanager", "/api/v1/./alertmanager", "/x/../api/v1/alertmanager", "/api/v1/incidents/../alertmanager/"} {
+		for _, method := range []string{"POST", "GET"} {
+			if code, text := h.call(t, method, path, amToken, "{}"); code != 404 || len(h.healer.asked) > 0 {
+				t.Errorf("%s %s: got %d %s, and the healer was asked %q, want 404", method, path, code, text, h.healer.asked)
+			}
+		}
+	}
+}

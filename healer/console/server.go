@@ -1,12 +1,14 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 
@@ -107,7 +109,19 @@ func (s *server) routes() http.Handler {
 	}))
 	mux.HandleFunc("GET /api/v1/alertmanager", onlyPost)
 	handle("GET /api/v1/{known}", RoleRead, s.notYet)
-	return mux
+	return noRedirects(mux)
+}
+
+// noRedirects answers 404 where a ServeMux would redirect to the clean path: no
+// notification may meet a 3xx.
+func noRedirects(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if given := r.URL.Path; path.Clean("/"+given) != cmp.Or(strings.TrimSuffix(given, "/"), "/") {
+			fail(w, http.StatusNotFound, fmt.Sprintf("no %s here: want the path without //, . and ..", given))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // metrics is open, or needs the role read, as the settings in force say.
