@@ -141,3 +141,34 @@ func TestNoPathIsAnsweredWithARedirect(t *testing.T) {
 		}
 	}
 }
+
+// A page of anywhere may let the browser of who sits at this host send forms to
+// a loopback address; what a browser sends for a page says so.
+func TestAForeignPageMayNotActThroughABrowser(t *testing.T) {
+	h := newHouse(t, func(o *Options) { o.Insecure = true })
+	for _, test := range []struct {
+		name, value string
+		want        int
+	}{
+		{"Sec-Fetch-Site", "cross-site", 403},
+		{"Sec-Fetch-Site", "same-site", 403},
+		{"Origin", "https://elsewhere.example", 403},
+		{"Sec-Fetch-Site", "same-origin", 200},
+		{"Origin", h.URL, 200},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), "POST", h.URL+"/api/v1/incidents/01I:close", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set(test.name, test.value)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if done := len(h.healer.asked) > 0; response.StatusCode != test.want || done != (test.want == 200) {
+			t.Errorf("%s: %s: got %s, and the healer was asked %q, want %d", test.name, test.value, response.Status, h.healer.asked, test.want)
+		}
+		h.healer.asked = nil
+	}
+}

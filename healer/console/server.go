@@ -57,7 +57,8 @@ type server struct {
 	seconds       prometheus.Histogram
 }
 
-// New makes the handler of all paths and registers the console's own metrics
+// New makes the handler of all paths, which answers 403 to what a browser sends
+// for a page of another origin, and registers the console's own metrics
 // on the registry.
 func New(o Options) (http.Handler, error) {
 	s := &server{
@@ -109,7 +110,7 @@ func (s *server) routes() http.Handler {
 	}))
 	mux.HandleFunc("GET /api/v1/alertmanager", onlyPost)
 	handle("GET /api/v1/{known}", RoleRead, s.notYet)
-	return noRedirects(mux)
+	return http.NewCrossOriginProtection().Handler(noRedirects(mux))
 }
 
 // noRedirects answers 404 where a ServeMux would redirect to the clean path: no
