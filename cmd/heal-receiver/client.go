@@ -38,7 +38,8 @@ type remote struct {
 }
 
 func (r *remote) client() (*client, error) {
-	c := &client{base: strings.TrimSuffix(r.url, "/"), user: r.user, http: &http.Client{Timeout: 30 * time.Second}}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c := &client{base: strings.TrimSuffix(r.url, "/"), user: r.user, http: &http.Client{Timeout: 30 * time.Second, CheckRedirect: stay}}
 	var err error
 	if c.token, err = credential(r.tokenFile); err != nil {
 		return nil, fmt.Errorf("--token-file: %w", err)
@@ -94,6 +95,9 @@ func (c *client) call(ctx context.Context, method, path string, form url.Values)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer of %s: %w", req.URL, err)
+	}
+	if to := resp.Header.Get("Location"); resp.StatusCode/100 == 3 {
+		return nil, fmt.Errorf("%s %s: got %s to %q: redirects are not followed; give --url the address of heal-receiver itself", method, path, resp.Status, to)
 	}
 	if resp.StatusCode/100 != 2 {
 		return nil, fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, reason(body))
@@ -154,10 +158,19 @@ func (c *client) review(ctx context.Context, id string) (string, error) {
 	return string(body), err
 }
 
-// operate asks for one operation on one id: POST /api/v1/KIND/ID:VERB.
+// operate asks for one operation on one id: POST /api/v1/KIND/ID:VERB. Only an
+// answer that repeats both makes it done.
 func (c *client) operate(ctx context.Context, kind, id, verb string, form url.Values) error {
-	_, err := c.call(ctx, http.MethodPost, "/api/v1/"+kind+"/"+url.PathEscape(id)+":"+verb, form)
-	return err
+	path := "/api/v1/" + kind + "/" + url.PathEscape(id) + ":" + verb
+	body, err := c.call(ctx, http.MethodPost, path, form)
+	if err != nil {
+		return err
+	}
+	var got struct{ ID, Done string }
+	if err := json.Unmarshal(body, &got); err != nil || got.ID != id || got.Done != verb {
+		return fmt.Errorf("POST %s: got the answer %.100q, want one that %s of %s is done: is heal-receiver there?", c.base+path, body, verb, id)
+	}
+	return nil
 }
 
 // file reads the journal of a receiver that is down.
