@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 )
@@ -28,6 +29,30 @@ func TestOnlyTheReceiversOwnWordMakesAnOperationDone(t *testing.T) {
 		server.Close()
 		if code != 1 || out != "" || !strings.Contains(errs, test.want) {
 			t.Errorf("%s: got %d\n%s%s\nwant 1 with %q", test.name, code, out, errs, test.want)
+		}
+	}
+}
+
+// A review that is cut short by a full disk or a closed pipe must not look whole to a script.
+func TestOutputThatCannotBeWrittenIsAnError(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/reviews/01I" {
+			io.WriteString(w, "# Incident")
+			return
+		}
+		io.WriteString(w, `{"incidents":[]}`)
+	}))
+	defer server.Close()
+	reader, cut, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cut.Close()
+	reader.Close()
+	for _, args := range [][]string{{"review", "01I"}, {"incidents"}, {"incidents", "--json"}} {
+		var errs output
+		if code := run(t.Context(), append([]string{"--url=" + server.URL}, args...), cut, &errs); code != 1 || !strings.Contains(errs.String(), "broken pipe") {
+			t.Errorf("%q: got %d %s, want 1 with the reason", args, code, errs.String())
 		}
 	}
 }

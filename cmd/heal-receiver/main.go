@@ -61,11 +61,32 @@ func (a *app) run(ctx context.Context, args []string) int {
 		fmt.Fprintf(a.stderr, "heal-receiver: %v, try --help\n", err)
 		return 2
 	}
-	if err := a.commands[command](ctx); err != nil {
+	out := &recorder{Writer: a.stdout}
+	a.stdout = out
+	err = a.commands[command](ctx)
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("writing the output: %w", out.err)
+	}
+	if err != nil {
 		fmt.Fprintf(a.stderr, "heal-receiver: %v\n", err)
 		return 1
 	}
 	return 0
+}
+
+// recorder remembers the first error of a writer: most output is printed by
+// functions that give none.
+type recorder struct {
+	io.Writer
+	err error
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	n, err := r.Writer.Write(p)
+	if r.err == nil {
+		r.err = err
+	}
+	return n, err
 }
 
 // define declares every flag and command.
