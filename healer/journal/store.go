@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -66,6 +67,9 @@ func Open(file string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal %s: %w", file, err)
 	}
+	if file, err = follow(file); err != nil {
+		return nil, fmt.Errorf("journal %w", err)
+	}
 	s := newStore(file, o.Now)
 	if s.lock, err = takeLock(file, o.Host, o.Now); err != nil {
 		return nil, fmt.Errorf("journal %s: %w", file, err)
@@ -99,6 +103,30 @@ func OpenReadOnly(file string) (*Store, error) {
 		return nil, fmt.Errorf("journal %s: reading it: %w", file, errors.Join(err, s.Close()))
 	}
 	return s, nil
+}
+
+// follow gives the file that a name leads to through links, whether it is there
+// already or not. SQLite follows them, too: a lock beside each name would let
+// two processes have one journal.
+func follow(file string) (string, error) {
+	resolved, err := filepath.EvalSymlinks(file)
+	if err == nil {
+		return resolved, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s: following its links: %w", file, err)
+	}
+	if to, err := os.Readlink(file); err == nil {
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(file), to)
+		}
+		return follow(to)
+	}
+	folder, err := filepath.EvalSymlinks(filepath.Dir(file))
+	if err != nil {
+		return "", fmt.Errorf("%s: following the links of its folder: %w", file, err)
+	}
+	return filepath.Join(folder, filepath.Base(file)), nil
 }
 
 // newStore makes a Store that has opened nothing yet; Close is safe on it.

@@ -112,7 +112,7 @@ func TestOpen_RefusesNetworkFileSystems(t *testing.T) {
 		t.Errorf("a local disk is refused: %v", err)
 	}
 	_, err := Open(filepath.Join(t.TempDir(), "absent", "journal.db"), Options{})
-	wantError(t, err, "looking at the file system of", "no such file")
+	wantError(t, err, "following the links of its folder", "no such file")
 }
 
 func TestOpen_TakesOddFileNames(t *testing.T) {
