@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/common/config"
 
@@ -75,10 +76,14 @@ func checkClient(c *config.HTTPClientConfig) error {
 	if c == nil {
 		return errors.New("is empty")
 	}
-	if c.ProxyFromEnvironment || (c.ProxyURL.URL != nil && c.ProxyURL.String() != "") {
+	if proxied(c.ProxyConfig) || (c.OAuth2 != nil && proxied(c.OAuth2.ProxyConfig)) {
 		return errors.New("a proxy is refused: whom it calls could not be checked against http.allowed_hosts")
 	}
 	return c.Validate()
+}
+
+func proxied(c config.ProxyConfig) bool {
+	return c.ProxyFromEnvironment || (c.ProxyURL.URL != nil && c.ProxyURL.String() != "")
 }
 
 // client makes the client of one step. Connections are not kept: Go repeats a
@@ -110,8 +115,13 @@ func (e *Executor) dial(ctx context.Context, network, address string) (net.Conn,
 	if w, ok := ctx.Value(wireKey{}).(*wire); ok {
 		return countedConn{Conn: conn, wire: w}, nil
 	}
-	return conn, nil
+	return conn, conn.SetDeadline(time.Now().Add(tokenWithin))
 }
+
+// tokenWithin bounds the fetching of an OAuth 2.0 token, which has a connection
+// of its own: the library asks without the context of the step, and without
+// any end.
+const tokenWithin = 30 * time.Second
 
 // connect looks at every resolved address just before it is called, so that a
 // name cannot lead elsewhere than it did when it was looked up.
@@ -128,7 +138,28 @@ func connect(ctx context.Context, network, address string) (net.Conn, error) {
 
 // wire knows whether a byte of the request may have left: none has before the
 // connection stands with its TLS (ready), nor before the first write after it.
-type wire struct{ ready, sent atomic.Bool }
+type wire struct {
+	ready atomic.Bool
+	state atomic.Int32 // whichever of sent and shut comes first stays
+}
+
+// The states of a wire; 0 = open, and nothing was sent.
+const (
+	wireSent = iota + 1
+	wireShut
+)
+
+// errShut is what a write on a wire meets that was shut before.
+var errShut = errors.New("the time of the call was over")
+
+// sent tells whether a byte may have left.
+func (w *wire) sent() bool { return w.state.Load() == wireSent }
+
+// shut lets no byte leave any more and tells true, unless one may have left.
+func (w *wire) shut() bool {
+	w.state.CompareAndSwap(0, wireShut)
+	return !w.sent()
+}
 
 // watch lets the dialler and net/http report to the wire.
 func (w *wire) watch(ctx context.Context) context.Context {
@@ -149,7 +180,10 @@ type countedConn struct {
 
 func (c countedConn) Write(p []byte) (int, error) {
 	if c.wire.ready.Load() {
-		c.wire.sent.Store(true)
+		c.wire.state.CompareAndSwap(0, wireSent)
+	}
+	if c.wire.state.Load() == wireShut {
+		return 0, errShut
 	}
 	return c.Conn.Write(p)
 }
@@ -201,9 +235,9 @@ func (e *Executor) call(ctx context.Context, a healer.Action) healer.Result {
 	if err != nil {
 		return failed("making the request: %v", err)
 	}
-	response, err := cmp.Or(e.clients[a.HTTP.Client], e.bare).Do(request)
+	response, err := w.do(cmp.Or(e.clients[a.HTTP.Client], e.bare), request)
 	if err != nil {
-		return broken(ctx, err, w.sent.Load())
+		return broken(ctx, err, w.sent())
 	}
 	defer response.Body.Close()
 	var body keeper
@@ -214,6 +248,30 @@ func (e *Executor) call(ctx context.Context, a healer.Action) healer.Result {
 		result.Output += "\n[the answer goes on]"
 	}
 	return result
+}
+
+// do makes the call and returns when the context has ended, also while the
+// library still waits for a token: such a call is shut and left behind.
+func (w *wire) do(client *http.Client, request *http.Request) (*http.Response, error) {
+	type answer struct {
+		response *http.Response
+		err      error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		response, err := client.Do(request)
+		answers <- answer{response, err}
+	}()
+	select {
+	case <-request.Context().Done():
+		if w.shut() {
+			return nil, request.Context().Err()
+		}
+	case got := <-answers:
+		return got.response, got.err
+	}
+	got := <-answers // at once: what has begun to send ends with its context
+	return got.response, got.err
 }
 
 // request makes the request with the claim's headers.
