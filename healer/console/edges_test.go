@@ -2,6 +2,7 @@ package console
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -11,7 +12,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // put writes one of the house's credential files.
@@ -171,4 +175,48 @@ func TestAForeignPageMayNotActThroughABrowser(t *testing.T) {
 		}
 		h.healer.asked = nil
 	}
+}
+
+// slowHealer keeps every notification until it is let go.
+type slowHealer struct {
+	fakeHealer
+	release chan struct{}
+}
+
+func (s *slowHealer) Accept(context.Context, string, []byte) error {
+	<-s.release
+	return nil
+}
+
+// While the disk stands still, what waits for it must not fill the memory.
+func TestNotificationsBeyondWhatIsKeptAtOnceAreAnsweredWith503(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowHealer{release: make(chan struct{})}
+		handler, err := New(Options{Healer: slow, Auth: func() *Auth { return &Auth{} }, Insecure: true, Registry: prometheus.NewPedanticRegistry()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		notify := func() *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "POST", "/api/v1/alertmanager", strings.NewReader("{}")))
+			return w
+		}
+		codes := make(chan int, maxAccepts)
+		for range maxAccepts {
+			go func() { codes <- notify().Code }()
+		}
+		synctest.Wait()
+		if w := notify(); w.Code != 503 || !strings.Contains(w.Body.String(), "overload") {
+			t.Errorf("the one too many: got %d %s, want 503", w.Code, w.Body)
+		}
+		close(slow.release)
+		for range maxAccepts {
+			if code := <-codes; code != 200 {
+				t.Errorf("one that was kept: got %d, want 200", code)
+			}
+		}
+		if w := notify(); w.Code != 200 {
+			t.Errorf("once there is room: got %d %s, want 200", w.Code, w.Body)
+		}
+	})
 }

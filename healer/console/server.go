@@ -11,6 +11,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -20,6 +21,13 @@ import (
 
 // maxBody is the largest notification (HEALING 3).
 const maxBody = 4 << 20
+
+// maxAccepts bounds the notifications that are held in memory at once; others
+// wait before they are read, for acceptWait at most, and are then overload.
+const (
+	maxAccepts = 32
+	acceptWait = 10 * time.Second
+)
 
 // Healer is what the API asks the healer to do. who is the client's name. An
 // operation that the incident's state forbids answers *healer.Conflict, an
@@ -53,6 +61,7 @@ type Options struct {
 type server struct {
 	Options
 	guard         *guard
+	accepting     chan struct{} // one entry for each notification in memory
 	notifications *prometheus.CounterVec
 	seconds       prometheus.Histogram
 }
@@ -62,7 +71,7 @@ type server struct {
 // on the registry.
 func New(o Options) (http.Handler, error) {
 	s := &server{
-		Options: o, guard: newGuard(o.Auth, o.Insecure),
+		Options: o, guard: newGuard(o.Auth, o.Insecure), accepting: make(chan struct{}, maxAccepts),
 		notifications: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "heal_notifications_total", Help: "Webhook requests by source and answered status code.",
 		}, []string{"source", "code"}),
@@ -219,6 +228,15 @@ func (s *server) sourceOf(r *http.Request) string {
 }
 
 func (s *server) accept(w http.ResponseWriter, r *http.Request, source string) {
+	wait, cancel := context.WithTimeout(r.Context(), acceptWait)
+	defer cancel()
+	select {
+	case s.accepting <- struct{}{}:
+		defer func() { <-s.accepting }()
+	case <-wait.Done():
+		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("overload: %d notifications wait for the journal", maxAccepts))
+		return
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
