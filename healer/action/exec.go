@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"os"
@@ -41,6 +42,26 @@ var (
 // bundle of letters or with the text attached, and their long forms.
 var inline = regexp.MustCompile(`^-[A-Za-z]*[ceE]|^--?(command|eval|execute|print|run-code)(=|$)`)
 
+// inlineOf are arguments that hand over a program as text to one interpreter, or
+// a whole command to one launcher.
+var inlineOf = []struct{ program, argument *regexp.Regexp }{
+	{regexp.MustCompile(`^php[0-9.]*$`), regexp.MustCompile(`^-[A-Za-z]*[rBR]`)},
+	{regexp.MustCompile(`^(node|nodejs|bun)[0-9.]*$`), regexp.MustCompile(`^-[A-Za-z]*p`)},
+	{regexp.MustCompile(`^deno$`), regexp.MustCompile(`^eval$`)},
+	{regexp.MustCompile(`^pwsh$`), regexp.MustCompile(`(?i)^-+c`)},
+	{regexp.MustCompile(`^env$`), regexp.MustCompile(`^-[iv0]*S|^--split-string`)},
+}
+
+// handsOver tells whether an argument is one of inlineOf for a program.
+func handsOver(program, argument string) bool {
+	for _, of := range inlineOf {
+		if of.program.MatchString(filepath.Base(program)) && of.argument.MatchString(argument) {
+			return true
+		}
+	}
+	return false
+}
+
 // safeArgv judges a whole command, at load and before each start.
 func (e *Executor) safeArgv(argv []string) error {
 	program := argv[0]
@@ -60,8 +81,9 @@ func (e *Executor) safeArgv(argv []string) error {
 	return noInlineCode(program, argv[1:])
 }
 
-// noInlineCode refuses an interpreter with -c or -e, also behind a launcher. An
-// argument of the script that merely looks like one is refused, too.
+// noInlineCode refuses an interpreter with -c, -e or its own word for them, also
+// behind a launcher, and a launcher that takes a command as text. An argument of
+// the script that merely looks like one is refused, too.
 func noInlineCode(program string, arguments []string) error {
 	interpreter, launched := "", launchers.MatchString(filepath.Base(program))
 	if interpreters.MatchString(filepath.Base(program)) {
@@ -71,6 +93,8 @@ func noInlineCode(program string, arguments []string) error {
 		switch {
 		case interpreter != "" && inline.MatchString(argument):
 			return fmt.Errorf("interpreter %q with %q: a program must lie in a file", interpreter, argument)
+		case handsOver(program, argument) || handsOver(interpreter, argument):
+			return fmt.Errorf("%q with %q: a program must lie in a file, and each argument stand alone", cmp.Or(interpreter, program), argument)
 		case launched && interpreters.MatchString(filepath.Base(argument)):
 			interpreter = argument
 		}
