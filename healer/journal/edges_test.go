@@ -2,10 +2,17 @@ package journal
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/onefiveten/onefiveten/healer"
 )
 
 // SQLite follows a link to the file, and so must the lock.
@@ -43,4 +50,43 @@ func TestALinkThatLeadsNowhereIsRefused(t *testing.T) {
 	}
 	_, err := Open(link, Options{})
 	wantError(t, err, link, "following")
+}
+
+// A full disk is met at the commit, when the log is written, and not at a
+// statement: here the kernel lets no file grow.
+func TestACommitThatTheDiskRefusesKeepsTheOldState(t *testing.T) {
+	file := tempFile(t)
+	s := openTest(t, file, time.Now)
+	accept(t, s, firing("a", 1))
+	var free unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &free); err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(unix.SIGXFSZ)
+	defer signal.Reset(unix.SIGXFSZ)
+	limit := func(bytes uint64) {
+		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: free.Max}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer limit(free.Cur)
+	big := healer.Notification{Source: "main", Body: []byte(strings.Repeat("x", 1<<20)), Alerts: []healer.Alert{firing("b", 1)}}
+	for i, room := range []uint64{0, 100, 200_000} {
+		log, err := os.Stat(file + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit(uint64(log.Size()) + room)
+		for range 2 {
+			_, err := s.Accept(t.Context(), big)
+			wantError(t, err, "committing", "disk I/O error")
+		}
+		limit(free.Cur)
+		if open := orphans(t, s); len(open) != 1+i {
+			t.Errorf("with room for %d bytes: %d episodes are open, want %d: nothing was kept", room, len(open), 1+i)
+		}
+		if got := accept(t, s, firing(fmt.Sprint("later", i), 1)); got.Opened != 1 {
+			t.Errorf("once there was room: accepted %+v, want opened", got)
+		}
+	}
 }
