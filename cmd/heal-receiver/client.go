@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -38,6 +40,9 @@ type remote struct {
 }
 
 func (r *remote) client() (*client, error) {
+	if err := checkURL(r.url); err != nil {
+		return nil, fmt.Errorf("--url: %w", err)
+	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &client{base: strings.TrimSuffix(r.url, "/"), user: r.user, http: &http.Client{Timeout: 30 * time.Second, CheckRedirect: stay}}
 	var err error
@@ -48,6 +53,22 @@ func (r *remote) client() (*client, error) {
 		return nil, fmt.Errorf("--password-file: %w", err)
 	}
 	return c, nil
+}
+
+// checkURL refuses what would be asked otherwise than it was meant. A URL with a
+// user is not repeated: it may hold the password.
+func checkURL(text string) error {
+	const example = "want one such as http://127.0.0.1:9099"
+	u, err := url.Parse(text)
+	switch {
+	case err != nil && strings.Contains(text, "@"):
+		return errors.New(example)
+	case err == nil && u.User != nil:
+		return errors.New("holds a user; name it with --user and --password-file")
+	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("got %q, %s", text, example)
+	}
+	return nil
 }
 
 // reader is the journal file where --storage names one, else the API.
@@ -68,6 +89,9 @@ func credential(name string) (string, error) {
 		return "", nil
 	}
 	text, err := os.ReadFile(name)
+	if err == nil && len(bytes.TrimSpace(text)) == 0 {
+		err = fmt.Errorf("%s is empty, want one credential", name)
+	}
 	return strings.TrimSpace(string(text)), err
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -53,6 +54,29 @@ func TestOutputThatCannotBeWrittenIsAnError(t *testing.T) {
 		var errs output
 		if code := run(t.Context(), append([]string{"--url=" + server.URL}, args...), cut, &errs); code != 1 || !strings.Contains(errs.String(), "broken pipe") {
 			t.Errorf("%q: got %d %s, want 1 with the reason", args, code, errs.String())
+		}
+	}
+}
+
+func TestAnAddressToAskIsReadBeforeItIsAsked(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ flag, want string }{
+		{"--url=127.0.0.1:9099", `--url: got "127.0.0.1:9099", want one such as http://127.0.0.1:9099`},
+		{"--url=localhost:9099", `--url: got "localhost:9099", want one such as http://127.0.0.1:9099`},
+		{"--url=", `--url: got "", want one such as http://127.0.0.1:9099`},
+		{"--url=http:///x", `--url: got "http:///x", want one such as http://127.0.0.1:9099`},
+		{"--url=http://heal/?a=b", `--url: got "http://heal/?a=b", want one such as http://127.0.0.1:9099`},
+		{"--url=http://ann:sesame@127.0.0.1:1", "--url: holds a user; name it with --user and --password-file"},
+		{"--url=http://ann:sesame@127.0.0.1:port", "--url: want one such as http://127.0.0.1:9099"},
+		{"--token-file=" + empty, "--token-file: " + empty + " is empty"},
+		{"--password-file=" + empty, "--password-file: " + empty + " is empty"},
+	} {
+		code, out, errs := command(t, test.flag, "incidents")
+		if code != 1 || out != "" || !strings.Contains(errs, test.want) || strings.Contains(errs, "sesame") {
+			t.Errorf("%s: got %d\n%s%s\nwant 1 with %s", test.flag, code, out, errs, test.want)
 		}
 	}
 }
