@@ -237,8 +237,10 @@ func TestReload_ABadFileLeavesTheOldConfigurationInForce(t *testing.T) {
 	if code, text = s.call(t, "POST", "/-/reload", "sre-secret", ""); code != 500 || !strings.Contains(text, "restart") {
 		t.Errorf("a moved journal is answered %d %s, want 500 and what to do", code, text)
 	}
-	if err := os.WriteFile(s.file, []byte(strings.Replace(string(good), "sre.token", "am.token", 1)), 0o600); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{"new.token": "new-secret", "heal.yml": strings.Replace(string(good), "sre.token", "new.token", 1)} {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if code, text = s.call(t, "POST", "/-/reload", "sre-secret", ""); code != 200 {
 		t.Errorf("a good file is answered %d %s, want 200", code, text)

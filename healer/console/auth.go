@@ -73,7 +73,7 @@ func (a *Auth) Check(sources []string, report func(path, text string)) {
 	if !slices.Contains([]string{"", "open", "read"}, a.Metrics) {
 		report("metrics", fmt.Sprintf("got %q, want open or read", a.Metrics))
 	}
-	names := map[string]bool{}
+	names, taken := map[string]bool{}, map[string]int{}
 	for i, c := range a.Clients {
 		at := fmt.Sprintf("clients[%d].", i)
 		if c.Name == "" || names[c.Name] {
@@ -82,6 +82,28 @@ func (a *Auth) Check(sources []string, report func(path, text string)) {
 		names[c.Name] = true
 		c.checkRoles(at, sources, report)
 		a.checkCredential(at, c, report)
+		a.checkOwn(at, i, c, taken, report)
+	}
+}
+
+// checkOwn reports a token or a user that an earlier client has: whose roles
+// count, and whose name stands in the audit trail, could not be told. taken
+// gives the client of each.
+func (a *Auth) checkOwn(at string, i int, c Client, taken map[string]int, report func(path, text string)) {
+	claim := func(key, path, what string) {
+		if other, ok := taken[key]; ok {
+			report(at+path, fmt.Sprintf("%s of clients[%d], want one of its own", what, other))
+			return
+		}
+		taken[key] = i
+	}
+	if c.BearerFile != "" {
+		if token, err := a.read(i, c.BearerFile); err == nil {
+			claim("bearer "+token, "bearer_file", "the token is that")
+		}
+	}
+	if c.Basic != nil && c.Basic.User != "" {
+		claim("basic "+c.Basic.User, "basic.user", c.Basic.User+" is the user")
 	}
 }
 
@@ -113,6 +135,7 @@ func (a *Auth) checkCredential(at string, c Client, report func(path, text strin
 			report(at+"basic.user", "want a user name")
 		}
 		a.checkFile(at+"basic.bcrypt_file", c.Basic.BcryptFile, report)
+		a.checkHash(at+"basic.bcrypt_file", *c.Basic, report)
 	}
 	if c.ClientCert != nil {
 		kinds++
@@ -130,6 +153,17 @@ func (a *Auth) checkFile(at, name string, report func(path, text string)) {
 		report(at, fmt.Sprintf("reading the credential: %v", err))
 	case strings.TrimSpace(string(text)) == "":
 		report(at, fmt.Sprintf("%s is empty, want one credential", name))
+	}
+}
+
+// checkHash reports a text that is no bcrypt hash: no password would be right.
+func (a *Auth) checkHash(at string, b basicAuth, report func(path, text string)) {
+	text, err := os.ReadFile(a.path(b.BcryptFile))
+	if text = bytes.TrimSpace(text); err != nil || len(text) == 0 {
+		return // reported already
+	}
+	if _, err := bcrypt.Cost(text); err != nil {
+		report(at, fmt.Sprintf("%s holds no bcrypt hash; make one with htpasswd -nB %s, and keep what follows the colon", b.BcryptFile, b.User))
 	}
 }
 

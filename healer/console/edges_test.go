@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -219,4 +220,27 @@ func TestNotificationsBeyondWhatIsKeptAtOnceAreAnsweredWith503(t *testing.T) {
 			t.Errorf("once there is room: got %d %s, want 200", w.Code, w.Body)
 		}
 	})
+}
+
+// With one credential for two clients the roles and the name in the audit trail
+// would be the other's; a login that no password fits locks a person out.
+func TestACredentialIsOneClientsAndOfItsKind(t *testing.T) {
+	h := newHouse(t, nil)
+	h.put(t, "plain", opPass)
+	h.put(t, "again.token", " "+amToken+"\n")
+	h.auth.Clients = append(h.auth.Clients,
+		Client{Name: "copy", Roles: []Role{RoleAdmin}, BearerFile: "again.token"},
+		Client{Name: "twin", Roles: []Role{RoleRead}, Basic: &basicAuth{User: opUser, BcryptFile: "op.hash"}},
+		Client{Name: "plain", Roles: []Role{RoleRead}, Basic: &basicAuth{User: "ann", BcryptFile: "plain"}},
+	)
+	var got []string
+	h.auth.Check([]string{"main"}, func(path, text string) { got = append(got, path+": "+text) })
+	want := []string{
+		"clients[3].bearer_file: the token is that of clients[0], want one of its own",
+		"clients[4].basic.user: oncall is the user of clients[2], want one of its own",
+		"clients[5].basic.bcrypt_file: plain holds no bcrypt hash; make one with htpasswd -nB ann, and keep what follows the colon",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("mistakes (-want +got):\n%s", diff)
+	}
 }
