@@ -80,3 +80,13 @@ func TestAnAddressToAskIsReadBeforeItIsAsked(t *testing.T) {
 		}
 	}
 }
+
+// Whoever sends or takes nothing must not hold a connection for ever: /metrics
+// asks for no credential.
+func TestEveryWaitOfTheServerForAClientEnds(t *testing.T) {
+	s := newServer(http.NotFoundHandler())
+	if s.ReadHeaderTimeout <= 0 || s.ReadTimeout <= 0 || s.WriteTimeout <= s.ReadTimeout || s.IdleTimeout <= 0 {
+		t.Errorf("time-outs: header %s, request %s, answer %s, idle %s; want all, and the answer's longer than the request's",
+			s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout, s.IdleTimeout)
+	}
+}

@@ -109,6 +109,13 @@ func (r *receiver) assemble(ctx context.Context, store healer.Store) (http.Handl
 		Ready: func() error { _, err := store.Counts(ctx); return err }, Reload: r.reload})
 }
 
+// newServer bounds every wait for a client. The time for an answer begins with
+// the request's header, so that it holds the reading of the body, too.
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+}
+
 // work serves and heals until ctx ends or serving breaks, then drains.
 func (r *receiver) work(ctx context.Context, listeners []net.Listener, handler http.Handler) error {
 	healing, stop := context.WithCancel(ctx)
@@ -116,7 +123,7 @@ func (r *receiver) work(ctx context.Context, listeners []net.Listener, handler h
 	done := make(chan error, 1)
 	go func() { done <- r.engine.Run(healing) }()
 	go r.reloadOnSignal(healing)
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second}
+	server := newServer(handler)
 	broken := make(chan error, 1)
 	go func() { broken <- r.serveOn(listeners, server) }()
 	var cause error
