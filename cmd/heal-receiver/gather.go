@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -40,6 +41,7 @@ func (r *receiver) gather(ctx context.Context) time.Duration {
 	return pause
 }
 
+// triggerInterval is the longest interval of the rule groups that hold triggers.
 func (r *receiver) triggerInterval(ctx context.Context) (time.Duration, error) {
 	book := r.now.Load().book
 	var longest time.Duration
@@ -57,6 +59,9 @@ func (r *receiver) triggerInterval(ctx context.Context) (time.Duration, error) {
 				longest = max(longest, g.Interval)
 			}
 		}
+	}
+	if longest == 0 {
+		return 0, errors.New("no rule group of prometheus holds a trigger: another ruler may")
 	}
 	return longest, nil
 }
