@@ -3,6 +3,7 @@ package console
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/onefiveten/onefiveten/healer"
 )
 
 // put writes one of the house's credential files.
@@ -242,5 +245,33 @@ func TestACredentialIsOneClientsAndOfItsKind(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("mistakes (-want +got):\n%s", diff)
+	}
+}
+
+// brokenStore is a journal whose disk has gone.
+type brokenStore struct{ healer.Store }
+
+var errGone = errors.New("disk I/O error")
+
+func (brokenStore) Incidents(context.Context, bool, int) ([]healer.Incident, error) {
+	return nil, errGone
+}
+func (brokenStore) Read(context.Context, string) (*healer.Case, error) { return nil, errGone }
+func (brokenStore) Mitigations(context.Context, string) ([]healer.Mitigation, error) {
+	return nil, errGone
+}
+
+func (brokenStore) Audit(context.Context, string, int64, int) ([]healer.Entry, error) {
+	return nil, errGone
+}
+
+// An empty list would say that all is well.
+func TestAJournalThatCannotBeReadIsNoEmptyList(t *testing.T) {
+	h := newHouse(t, func(o *Options) { o.Store = brokenStore{} })
+	h.healer.err = errGone
+	for _, path := range []string{"incidents", "incidents/01I", "mitigations", "audit", "reviews/01I"} {
+		if code, text := h.call(t, "GET", "/api/v1/"+path, opToken, ""); code != 503 || !strings.Contains(text, errGone.Error()) {
+			t.Errorf("GET %s: got %d %s, want 503 with the reason", path, code, text)
+		}
 	}
 }
