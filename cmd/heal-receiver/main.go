@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
+
+	"github.com/onefiveten/onefiveten/healer/console"
 )
 
 func main() {
@@ -136,8 +138,9 @@ func (a *app) definePeople(k *kingpin.Application) {
 	incidents := k.Command("incidents", "Look at incidents and take them in hand.")
 	list := incidents.Command("list", "List the incidents, newest first.").Default()
 	open := list.Flag("open", "Leave the closed ones out.").Bool()
+	limit := list.Flag("limit", fmt.Sprintf("How many at most, up to %d.", console.MaxIncidents)).Default("100").Int()
 	list.Flag("json", "Print JSON.").BoolVar(&a.json)
-	a.commands[list.FullCommand()] = func(ctx context.Context) error { return a.listIncidents(ctx, *open) }
+	a.commands[list.FullCommand()] = func(ctx context.Context) error { return a.listIncidents(ctx, *open, *limit) }
 	show := incidents.Command("show", "Show one incident: instants, decisions, runs.")
 	id := show.Arg("incident", "Its id.").Required().String()
 	show.Flag("json", "Print JSON.").BoolVar(&a.json)
@@ -199,13 +202,19 @@ func (a *app) look(show func(reader) error) error {
 	return show(r)
 }
 
-func (a *app) listIncidents(ctx context.Context, open bool) error {
+func (a *app) listIncidents(ctx context.Context, open bool, limit int) error {
+	if limit < 1 || limit > console.MaxIncidents {
+		return fmt.Errorf("--limit: got %d, want a number from 1 to %d", limit, console.MaxIncidents)
+	}
 	return a.look(func(r reader) error {
-		all, err := r.incidents(ctx, open, 100)
-		switch {
-		case err != nil:
+		all, err := r.incidents(ctx, open, limit)
+		if err != nil {
 			return err
-		case a.json:
+		}
+		if len(all) == limit {
+			fmt.Fprintf(a.stderr, "these are the newest %d; there may be more (--limit)\n", limit)
+		}
+		if a.json {
 			return printJSON(a.stdout, all)
 		}
 		printIncidents(a.stdout, all)

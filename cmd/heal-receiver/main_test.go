@@ -175,6 +175,8 @@ func TestServe_AcceptsShowsAndHandsOver(t *testing.T) {
 		{[]string{"incidents", "show", id}, 0, "fault_start"},
 		{[]string{"incidents", "show", id, "--json"}, 0, `"service": "shop"`},
 		{[]string{"review", id}, 0, "# Incident `" + id},
+		{[]string{"incidents", "list", "--limit=1"}, 0, "these are the newest 1; there may be more (--limit)"},
+		{[]string{"incidents", "list", "--limit=0"}, 1, "--limit: got 0, want a number from 1 to 1000"},
 		{[]string{"mitigations", "list"}, 0, "MITIGATION"},
 		{[]string{"incidents", "take", id}, 0, "take " + id + ": done"},
 		{[]string{"ack", id}, 0, "ack " + id + ": done"},

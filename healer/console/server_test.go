@@ -367,6 +367,11 @@ func TestLists_AndReview(t *testing.T) {
 			t.Errorf("GET %s: got %d %s, want 200 with %s", path, code, text, has)
 		}
 	}
+	for _, limit := range []string{"0", "1001", "ten"} {
+		if code, text := h.call(t, "GET", "/api/v1/incidents?limit="+limit, opToken, ""); code != 400 || !strings.Contains(text, "want a number from 1 to 1000") {
+			t.Errorf("limit=%s: got %d %s, want 400 with the range", limit, code, text)
+		}
+	}
 	if code, _ := h.call(t, "GET", "/api/v1/incidents/01X", opToken, ""); code != 404 {
 		t.Errorf("an unknown incident is answered %d, want 404", code)
 	}

@@ -1,7 +1,9 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -113,10 +115,14 @@ type Mitigation struct {
 	ReleasedBy    string    `json:"released_by,omitempty"`
 }
 
+// MaxIncidents is the longest list of incidents that is given at once.
+const MaxIncidents = 1000
+
 func (s *server) incidents(w http.ResponseWriter, r *http.Request) {
-	limit, err := strconv.Atoi(r.FormValue("limit"))
-	if err != nil || limit < 1 || limit > 1000 {
-		limit = 100
+	limit, err := strconv.Atoi(cmp.Or(r.FormValue("limit"), "100"))
+	if err != nil || limit < 1 || limit > MaxIncidents {
+		fail(w, http.StatusBadRequest, fmt.Sprintf("limit: got %q, want a number from 1 to %d", r.FormValue("limit"), MaxIncidents))
+		return
 	}
 	all, err := s.Store.Incidents(r.Context(), r.FormValue("state") != "open", limit)
 	if err != nil {
