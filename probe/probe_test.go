@@ -76,6 +76,7 @@ func TestReasonOf_ReadsErrorsOfTheNetwork(t *testing.T) {
 		{syscall.EHOSTUNREACH, Unreachable}, {syscall.ENETUNREACH, Unreachable}, {syscall.ECONNREFUSED, Refused},
 		{syscall.ECONNRESET, Reset}, {syscall.EPIPE, Reset}, {syscall.ETIMEDOUT, Timeout},
 		{context.DeadlineExceeded, Timeout}, {context.Canceled, Internal}, {errors.New("?"), Protocol},
+		{syscall.EMFILE, Internal}, {syscall.ENFILE, Internal}, {syscall.ENOBUFS, Internal}, {syscall.ENOMEM, Internal},
 	} {
 		if got := reasonOf(&net.OpError{Op: "dial", Err: c.err}, Protocol); got != c.want {
 			t.Errorf("%v: got %s, want %s", c.err, got, c.want)

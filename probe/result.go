@@ -55,7 +55,7 @@ const (
 	Status      Reason = "status"      // HTTP status
 	Content     Reason = "content"     // header, body or banner is not what the module wants
 	Size        Reason = "size"        // more data than the module allows
-	Internal    Reason = "internal"    // the probe itself: a bad target or file, a panic, an end of the program
+	Internal    Reason = "internal"    // the probe itself: a bad target or file, no descriptors left, a panic, an end of the program
 )
 
 // Reasons gives all reasons in a stable order, for series that are made before
@@ -98,7 +98,7 @@ func reasonOf(err error, otherwise Reason) Reason {
 	switch {
 	case errors.As(err, &known):
 		return known.reason
-	case is(context.Canceled), errors.As(err, &file):
+	case is(context.Canceled), errors.As(err, &file), ours(err):
 		return Internal
 	case untrusted(err) != nil:
 		return Certificate
@@ -114,4 +114,17 @@ func reasonOf(err error, otherwise Reason) Reason {
 		return Reset
 	}
 	return otherwise
+}
+
+// ours tells whether this machine could not even open a socket, or not bind it
+// to the source address of the module: nothing was asked of the target, which
+// must not be blamed for it.
+func ours(err error) bool {
+	var call *os.SyscallError
+	if errors.As(err, &call) && call.Syscall == "bind" {
+		return true
+	}
+	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}, func(own error) bool {
+		return errors.Is(err, own)
+	})
 }

@@ -122,7 +122,7 @@ func TestTCP_EveryReasonOfAFailure(t *testing.T) {
 	}{
 		{"", "127.0.0.1", Internal, "missing port in address; want host:port"},
 		{"", "127.0.0.1:http", Internal, "port of the target"},
-		{"source_ip_address: 192.0.2.1", plain, Unreachable, "cannot assign requested address"},
+		{"source_ip_address: 192.0.2.1", plain, Internal, "cannot assign requested address"},
 		{"tls: true", secureHost, Certificate, "unknown authority"},
 		{"tls: true", serve(t, hello("")), TLS, "TLS handshake: EOF"},
 		{"tls: true, tls_config: {ca_file: /nowhere}", secureHost, Internal, "/nowhere"},
