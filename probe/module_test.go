@@ -107,6 +107,7 @@ func TestModule_EveryMistakeHasItsPath(t *testing.T) {
       - {expect: a, expect_bytes: b}
       - {send: a, labels: [{name: x, value: y}]}
       - {expect: a, labels: [{name: 0-0, value: y}]}
+      - {expect: a, labels: [{name: x, value: y}, {name: x, value: z}, {name: __name__, value: z}]}
 `), new(file))
 	want := `b.yml:2: modules.none.prober: missing; want http or tcp
 b.yml:3: modules.odd.prober: unknown prober "smtp"; want http or tcp
@@ -135,7 +136,9 @@ b.yml:37: modules.tcp.tcp.preferred_ip_protocol: want ip4 or ip6, got "4"
 b.yml:38: modules.tcp.tcp.source_ip_address: "here" is no IP address
 b.yml:40: modules.tcp.tcp.query_response[0].expect_bytes: expect is given too; want one of the two
 b.yml:41: modules.tcp.tcp.query_response[1].labels: want an expect to take their values from
-b.yml:42: modules.tcp.tcp.query_response[2].labels[0].name: "0-0" is no label name`
+b.yml:42: modules.tcp.tcp.query_response[2].labels[0].name: "0-0" is no label name
+b.yml:43: modules.tcp.tcp.query_response[3].labels[1].name: label name "x" stands twice in labels
+b.yml:43: modules.tcp.tcp.query_response[3].labels[2].name: label name "__name__" is reserved`
 	got := fmt.Sprint(err)
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Error(diff)

@@ -71,10 +71,23 @@ func (t *TCP) check(report func(path, text string)) {
 		if len(step.Labels) > 0 && step.Expect.Regexp == nil {
 			report(at+"labels", "want an expect to take their values from")
 		}
-		for j, label := range step.Labels {
-			if !model.LegacyValidation.IsValidLabelName(label.Name) {
-				report(fmt.Sprintf("%slabels[%d].name", at, j), fmt.Sprintf("%q is no label name", label.Name))
-			}
+		checkLabels(step.Labels, under(strings.TrimSuffix(at, "."), report))
+	}
+}
+
+// checkLabels wants names that can stand on a page, each once: Prometheus would
+// refuse the whole page for one that it keeps for itself or finds twice.
+func checkLabels(labels []Label, report func(path, text string)) {
+	for i, label := range labels {
+		at := fmt.Sprintf("labels[%d].name", i)
+		same := func(other Label) bool { return other.Name == label.Name }
+		switch {
+		case !model.LegacyValidation.IsValidLabelName(label.Name):
+			report(at, fmt.Sprintf("%q is no label name", label.Name))
+		case strings.HasPrefix(label.Name, "__"):
+			report(at, fmt.Sprintf("label name %q is reserved", label.Name))
+		case slices.IndexFunc(labels, same) < i:
+			report(at, fmt.Sprintf("label name %q stands twice in labels", label.Name))
 		}
 	}
 }
