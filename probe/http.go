@@ -104,6 +104,7 @@ func (h *HTTP) check(report func(path, text string)) {
 	if _, err := authorize(h.HTTPClientConfig, nil); err != nil {
 		report("authorization", err.Error())
 	}
+	checkTLS(h.HTTPClientConfig.TLSConfig, under("tls_config", report))
 	refuse(report, map[string]later{
 		"enable_http3":                      h.EnableHTTP3,
 		"fail_if_body_json_matches_cel":     h.FailIfBodyJSONMatchesCEL,
@@ -266,11 +267,16 @@ func authorize(c config.HTTPClientConfig, rt http.RoundTripper) (http.RoundTripp
 	return rt, nil
 }
 
+// noManager says that a secret is named which only a secret manager could give.
+func noManager(ref string) error {
+	return fmt.Errorf("secret %q: there is no secret manager; name a file", ref)
+}
+
 // secret reads a credential at each request, so that a changed file counts.
 func secret(text, file, ref string) (config.SecretReader, error) {
 	switch {
 	case ref != "":
-		return nil, fmt.Errorf("secret %q: there is no secret manager; name a file", ref)
+		return nil, noManager(ref)
 	case file != "":
 		return config.NewFileSecret(file), nil
 	case text != "":

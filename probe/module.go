@@ -3,6 +3,7 @@ package probe
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -58,9 +59,9 @@ func (m *Module) SetDirectory(dir string) {
 	m.TCP.TLSConfig.SetDirectory(dir)
 }
 
-// under puts the name of a block before each path.
+// under puts the name of a block before each path; the empty path is the block.
 func under(prefix string, report func(path, text string)) func(path, text string) {
-	return func(path, text string) { report(prefix+"."+path, text) }
+	return func(path, text string) { report(strings.TrimSuffix(prefix+"."+path, "."), text) }
 }
 
 // refuse reports keys whose work comes later: a key that is ignored in silence

@@ -145,6 +145,25 @@ b.yml:43: modules.tcp.tcp.query_response[3].labels[2].name: label name "__name__
 	}
 }
 
+func TestSettingsOfTLSThatCannotWorkAreMistakes(t *testing.T) {
+	for text, want := range map[string]string{
+		"ca: no certificate":      "b.yml:1: modules.m.BLOCK.tls_config: ",
+		"ca_ref: vault":           `b.yml:1: modules.m.BLOCK.tls_config.ca_ref: secret "vault": there is no secret manager; name a file`,
+		"cert: a, key_ref: vault": `b.yml:1: modules.m.BLOCK.tls_config.key_ref: secret "vault": there is no secret manager; name a file`,
+		"cert: a, key: b":         "b.yml:1: modules.m.BLOCK.tls_config: ",
+		"ca_file: gone.pem":       "",
+		"server_name: shop":       "",
+	} {
+		for _, block := range []string{"tcp", "http"} {
+			err := config.Parse("b.yml", []byte("modules: {m: {prober: "+block+", "+block+": {tls_config: {"+text+"}}}}"), new(file))
+			want := strings.Replace(want, "BLOCK", block, 1)
+			if got := fmt.Sprint(err); (err != nil) != (want != "") || !strings.HasPrefix(got, want) && want != "" {
+				t.Errorf("%s of %s: got %s, want %s", text, block, got, want)
+			}
+		}
+	}
+}
+
 func TestModule_HidesSecretsWhenItIsShown(t *testing.T) {
 	var f file
 	if err := config.Load("testdata/blackbox.yml", &f); err != nil {

@@ -58,6 +58,7 @@ func (t *TCP) UnmarshalYAML(unmarshal func(any) error) error {
 // check reports under paths inside the block.
 func (t *TCP) check(report func(path, text string)) {
 	checkFamily(t.IPProtocol, report)
+	checkTLS(t.TLSConfig, under("tls_config", report))
 	if t.SourceIPAddress != "" {
 		if _, err := netip.ParseAddr(t.SourceIPAddress); err != nil {
 			report("source_ip_address", fmt.Sprintf("%q is no IP address", t.SourceIPAddress))

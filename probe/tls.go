@@ -27,6 +27,23 @@ type tlsSource struct {
 	size    int64
 }
 
+// checkTLS reports what no handshake can be made with, under paths inside
+// tls_config: secrets that nobody keeps, and certificates in the settings
+// themselves that cannot be read. Those in files are read by each probe.
+func checkTLS(c config.TLSConfig, report func(path, text string)) {
+	for key, ref := range map[string]string{"ca_ref": c.CARef, "cert_ref": c.CertRef, "key_ref": c.KeyRef} {
+		if ref != "" {
+			report(key, noManager(ref).Error())
+		}
+	}
+	if c.CARef+c.CertRef+c.KeyRef+c.CAFile+c.CertFile+c.KeyFile != "" {
+		return // it cannot be tried here
+	}
+	if _, err := config.NewTLSConfig(&c); err != nil {
+		report("", err.Error())
+	}
+}
+
 // client gives the configuration for one handshake with serverName.
 func (s *tlsSource) client(serverName string, protocols ...string) (*tls.Config, error) {
 	base, err := s.current()
