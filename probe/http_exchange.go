@@ -92,10 +92,33 @@ func (h *httpProber) probe(r *run) error {
 	return x.judge()
 }
 
-// request builds the first request. A target without a scheme is http.
-func (h *httpProber) request(ctx context.Context, target string) (*http.Request, error) {
+// targetURL reads an http target; one without a scheme is http. The error does
+// not repeat the target, which may hold a password.
+func targetURL(target string) (*url.URL, error) {
 	if !strings.HasPrefix(target, "http://") && !strings.HasPrefix(target, "https://") {
 		target = "http://" + target
+	}
+	u, err := url.Parse(target)
+	if err != nil {
+		if outer := (*url.Error)(nil); errors.As(err, &outer) {
+			err = outer.Err
+		}
+		return nil, fmt.Errorf("target: %w", err)
+	}
+	if u.Hostname() == "" {
+		return nil, errors.New("target: the URL has no host")
+	}
+	if u.Port() != "" {
+		_, err = portNumber(u.Port())
+	}
+	return u, err
+}
+
+// request builds the first request.
+func (h *httpProber) request(ctx context.Context, target string) (*http.Request, error) {
+	u, err := targetURL(target)
+	if err != nil {
+		return nil, err
 	}
 	var body io.Reader
 	switch {
@@ -108,12 +131,9 @@ func (h *httpProber) request(ctx context.Context, target string) (*http.Request,
 		}
 		body = strings.NewReader(string(text))
 	}
-	req, err := http.NewRequestWithContext(ctx, h.Method, target, body)
+	req, err := http.NewRequestWithContext(ctx, h.Method, u.String(), body)
 	if err != nil {
 		return nil, err
-	}
-	if req.URL.Hostname() == "" {
-		return nil, fmt.Errorf("target %q has no host", target)
 	}
 	req.Header = h.header
 	if h.authorize != nil {

@@ -249,8 +249,10 @@ func TestHTTP_EveryReasonOfAFailure(t *testing.T) {
 		{"fail_if_ssl: true, tls_config: {ca_file: " + ca + "}", secure.URL, TLS, "went over TLS (fail_if_ssl)"},
 		{"tls_config: {ca_file: /nowhere}", secure.URL, Internal, "tls_config: stat /nowhere: no such file"},
 		{"body_file: /nowhere", plain, Internal, "body_file: open /nowhere: no such file"},
-		{"", "http://", Internal, "has no host"},
-		{"", "http://127.0.0.1:99999", Internal, `port "99999"`},
+		{"", "http://", Internal, "the URL has no host"},
+		{"", "http://me:topsecret@/", Internal, "target: the URL has no host"},
+		{"", "http://me:topsecret@127.0.0.1:x/", Internal, `target: invalid port ":x" after host`},
+		{"", "http://127.0.0.1:99999", Internal, `target: port is "99999"; want a number from 1 to 65535`},
 		{"preferred_ip_protocol: ip6, ip_protocol_fallback: false", plain, DNS, "no address of family ip6"},
 		{"basic_auth: {username: u, password_file: /nowhere}", plain, Internal, "unable to read basic auth password"},
 	} {

@@ -133,13 +133,9 @@ var tcpPhases = [...][]Label{{{"phase", "resolve"}}, {{"phase", "connect"}}, {{"
 
 // probe is the whole of a TCP probe: resolve, connect, converse, report.
 func (t *tcpProber) probe(r *run) error {
-	host, service, err := net.SplitHostPort(r.target)
+	host, port, err := hostPort(r.target)
 	if err != nil {
-		return &failure{Internal, fmt.Errorf("target: %w; want host:port", err)}
-	}
-	port, err := strconv.ParseUint(service, 10, 16)
-	if err != nil {
-		return &failure{Internal, fmt.Errorf("port of the target: %w", err)}
+		return &failure{Internal, err}
 	}
 	k := &talk{run: r, tcpProber: t, host: host}
 	defer k.report()
@@ -149,7 +145,7 @@ func (t *tcpProber) probe(r *run) error {
 		return err
 	}
 	start := time.Now()
-	conn, release, err := r.dial(netip.AddrPortFrom(addr, uint16(port)), t.source)
+	conn, release, err := r.dial(netip.AddrPortFrom(addr, port), t.source)
 	k.spent(1, time.Since(start))
 	if err != nil {
 		return err
@@ -167,6 +163,29 @@ func (t *tcpProber) probe(r *run) error {
 		return nil
 	}
 	return k.converse()
+}
+
+// hostPort takes a tcp target apart. The error does not repeat the target: what
+// is written in the wrong form may hold a password.
+func hostPort(target string) (host string, port uint16, err error) {
+	host, service, err := net.SplitHostPort(target)
+	if err != nil {
+		if bad := (*net.AddrError)(nil); errors.As(err, &bad) {
+			err = errors.New(bad.Err)
+		}
+		return "", 0, fmt.Errorf("target: %w; want host:port", err)
+	}
+	port, err = portNumber(service)
+	return host, port, err
+}
+
+// portNumber reads the port of a target.
+func portNumber(text string) (uint16, error) {
+	number, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || number == 0 {
+		return 0, fmt.Errorf("target: port is %q; want a number from 1 to 65535", text)
+	}
+	return uint16(number), nil
 }
 
 // spent adds to a phase, which is shown from then on.

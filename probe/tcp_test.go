@@ -120,8 +120,10 @@ func TestTCP_EveryReasonOfAFailure(t *testing.T) {
 		want        Reason
 		text        string
 	}{
-		{"", "127.0.0.1", Internal, "missing port in address; want host:port"},
-		{"", "127.0.0.1:http", Internal, "port of the target"},
+		{"", "127.0.0.1", Internal, "target: missing port in address; want host:port"},
+		{"", "me:topsecret@127.0.0.1:1", Internal, "target: too many colons in address; want host:port"},
+		{"", "127.0.0.1:0", Internal, `target: port is "0"; want a number from 1 to 65535`},
+		{"", "127.0.0.1:http", Internal, `target: port is "http"; want a number from 1 to 65535`},
 		{"source_ip_address: 192.0.2.1", plain, Internal, "cannot assign requested address"},
 		{"tls: true", secureHost, Certificate, "unknown authority"},
 		{"tls: true", serve(t, hello("")), TLS, "TLS handshake: EOF"},
