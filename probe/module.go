@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -52,6 +53,36 @@ func (m *Module) Check(report func(path, text string)) {
 	}
 	refuse(report, map[string]later{"icmp": m.ICMP, "dns": m.DNS, "grpc": m.GRPC, "unix": m.Unix})
 }
+
+// CheckTarget tells why a target of an own schedule could never be probed by the
+// module, or must not be: it stands in the label instance of every result, where
+// a password would be seen by all. The error does not repeat the target.
+func (m *Module) CheckTarget(target string) error {
+	switch m.Prober {
+	case "tcp":
+		_, _, err := hostPort(target)
+		return err
+	case "http":
+		return checkURL(target)
+	}
+	return nil // Check speaks of the prober
+}
+
+// checkURL is CheckTarget of http.
+func checkURL(target string) error {
+	if scheme, _, found := strings.Cut(target, "://"); found && schemeForm.MatchString(scheme) && scheme != "http" && scheme != "https" {
+		return fmt.Errorf("target: scheme is %q; want http or https", scheme)
+	}
+	u, err := targetURL(target)
+	if err == nil && u.User != nil {
+		err = errors.New("target: the URL holds a user, which every result would show; want it in basic_auth of the module")
+	}
+	return err
+}
+
+// schemeForm is a scheme of a URL (RFC 3986, section 3.1), upper case too: a
+// target of such a scheme would be taken for a host of that name.
+var schemeForm = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*$`)
 
 // SetDirectory makes the names of files relative to the folder dir.
 func (m *Module) SetDirectory(dir string) {

@@ -145,6 +145,33 @@ b.yml:43: modules.tcp.tcp.query_response[3].labels[2].name: label name "__name__
 	}
 }
 
+func TestATargetThatCouldNeverBeProbedIsToldBefore(t *testing.T) {
+	for _, c := range []struct{ prober, target, want string }{
+		{"http", "127.0.0.1", ""},
+		{"http", "shop.test:8080/health?from=http://x", ""},
+		{"http", "https://[::1]:8443/", ""},
+		{"http", "HTTP://shop.test/", `target: scheme is "HTTP"; want http or https`},
+		{"http", "tcp://shop.test:80", `target: scheme is "tcp"; want http or https`},
+		{"http", "http:///health", "target: the URL has no host"},
+		{"http", "http://shop.test:0", `target: port is "0"; want a number from 1 to 65535`},
+		{"http", "http://me:topsecret@shop.test", "target: the URL holds a user, which every result would show; want it in basic_auth of the module"},
+		{"http", "topsecret@shop.test", "target: the URL holds a user, which every result would show; want it in basic_auth of the module"},
+		{"icmp", "shop.test", ""},
+		{"tcp", "shop.test:80", ""},
+		{"tcp", "[::1]:80", ""},
+		{"tcp", "shop.test", "target: missing port in address; want host:port"},
+		{"tcp", "http://shop.test:80", "target: too many colons in address; want host:port"},
+	} {
+		got := ""
+		if err := (&probe.Module{Prober: c.prober}).CheckTarget(c.target); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s %s: got %q, want %q", c.prober, c.target, got, c.want)
+		}
+	}
+}
+
 func TestSettingsOfTLSThatCannotWorkAreMistakes(t *testing.T) {
 	for text, want := range map[string]string{
 		"ca: no certificate":      "b.yml:1: modules.m.BLOCK.tls_config: ",

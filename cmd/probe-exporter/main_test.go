@@ -317,12 +317,14 @@ func TestReload_HashTellsConfigurationsApart(t *testing.T) {
 }
 
 func TestConfig_ShowsNoSecret(t *testing.T) {
-	r := start(t, "--config.file="+write(t, strings.ReplaceAll(house, "http://HOST", "http://me:topsecret@127.0.0.1:1")), "--observer=a")
+	text := strings.ReplaceAll(house, "HOST", "127.0.0.1:1")
+	text = strings.Replace(text, "alertmanager: {", `alertmanager: {webhook: {url: "http://me:it's@top@127.0.0.1:1/alerts"}, `, 1)
+	r := start(t, "--config.file="+write(t, text), "--observer=a")
 	got := r.get("/config")
-	if strings.Contains(got, "hidden") || strings.Contains(got, "topsecret") {
+	if strings.Contains(got, "hidden") || strings.Contains(got, "it's") || strings.Contains(got, "top@") {
 		t.Errorf("a secret is shown:\n%s", got)
 	}
-	for _, text := range []string{"password: <secret>", "url: http://<secret>@127.0.0.1:1/", "name: shop-entry", "interval: 1s"} {
+	for _, text := range []string{"password: <secret>", "url: http://<secret>@127.0.0.1:1/alerts", "name: shop-entry", "interval: 1s"} {
 		if !strings.Contains(got, text) {
 			t.Errorf("no %q in\n%s", text, got)
 		}

@@ -69,6 +69,18 @@ probe-exporter: FILE has mistakes: 17
 	}
 }
 
+func TestATargetThatItsModuleCannotProbeIsAMistake(t *testing.T) {
+	file := write(t, strings.NewReplacer("http://HOST", "http://me:topsecret@127.0.0.1", `"HOST"`, `"localhost"`).Replace(house))
+	code, _, stderr := call(t, "check", "--config.file="+file)
+	want := strings.ReplaceAll(`FILE:8: probes[0].targets[0].url: target: the URL holds a user, which every result would show; want it in basic_auth of the module
+FILE:9: probes[1].targets[0].url: target: missing port in address; want host:port
+probe-exporter: FILE has mistakes: 2
+`, "FILE", file)
+	if code != 1 || stderr != want {
+		t.Errorf("code %d, got:\n%swant:\n%s", code, stderr, want)
+	}
+}
+
 func TestCheck_RefusesABoundThatCannotBeKept(t *testing.T) {
 	text := strings.NewReplacer("HOST", "127.0.0.1:1", "scrape: {interval: 1s, timeout: 500ms}", "scrape: {interval: 55s}").Replace(house)
 	file := write(t, text)

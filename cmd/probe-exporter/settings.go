@@ -67,10 +67,27 @@ func (s *settings) Check(report func(path, text string)) {
 	}
 	s.Settings.Check(hear)
 	s.CheckModules(s.modules(nil), hear)
+	s.checkTargets(hear)
 	if s.listed && len(s.Observers) > 0 && !slices.Contains(s.Observers, s.observer) {
 		hear("observers", fmt.Sprintf("%q, the --observer of this exporter, is not listed: %s", s.observer, strings.Join(s.Observers, ", ")))
 	}
 	s.checkRules(heard, report)
+}
+
+// checkTargets asks the module of each probe about its targets. Empty ones have
+// been spoken of already.
+func (s *settings) checkTargets(report func(path, text string)) {
+	for i, p := range s.Probes {
+		m, known := s.Modules[p.Module]
+		for j, t := range p.Targets {
+			if !known || t.URL == "" {
+				continue
+			}
+			if err := m.CheckTarget(t.URL); err != nil {
+				report(fmt.Sprintf("probes[%d].targets[%d].url", i, j), err.Error())
+			}
+		}
+	}
 }
 
 // checkRules reports what the rules alone see. Bounds and timings of settings
