@@ -192,8 +192,9 @@ func (s *settings) proofs() []collector.Proof {
 	return all
 }
 
-// userInfo finds the name and password within an address.
-var userInfo = regexp.MustCompile(`(://)[^/@\s"']+@`)
+// userInfo finds the name and password within an address. Both may hold quotes
+// and even @: what counts is the last one before the path.
+var userInfo = regexp.MustCompile(`(://)[^/?#\s]*@`)
 
 // shown is the file as /config shows it, every secret masked.
 func (s *settings) shown() ([]byte, error) {
