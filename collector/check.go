@@ -193,6 +193,7 @@ func (s Settings) checkServices(r reporter) {
 // a mode that can page at all, the rules check.
 func (v Service) check(r reporter) {
 	r.unless(v.Owner != "", "owner", "no owner, want who answers for the service")
+	r.unless(utf8.ValidString(v.Owner), "owner", "got %q, want a text in UTF-8", v.Owner)
 	r.unless(v.Severity == page || v.Severity == ticket, "severity", "got %q, want page or ticket", v.Severity)
 	checkNames(r, "dimensions", v.Dimensions, func(i int) string { return fmt.Sprintf("dimensions[%d]", i) })
 	for i, d := range v.Dimensions {

@@ -187,6 +187,19 @@ func TestSettings_ASignalOfALaterWorkCanBeHandedOn(t *testing.T) {
 	}
 }
 
+// YAML brings any bytes into a text by !!binary. Prometheus refuses the whole
+// page for one label that is not UTF-8.
+func TestEveryTextThatBecomesALabelIsUTF8(t *testing.T) {
+	text := "job: J\nobservers: [a, O]\n" + strings.TrimPrefix(strings.Replace(shop, "owner: team-shop", "owner: W", 1), "\nobservers: [a]\n")
+	for _, at := range []string{"J", "O", "W", "shop", "shop-nodes", `"http://n1/"`, "n1,"} {
+		bad := strings.Replace(text, ": "+at, ": !!binary /w=="+strings.Repeat(",", strings.Count(at, ",")), 1)
+		bad = strings.Replace(bad, "a, "+at+"]", "a, !!binary /w==]", 1)
+		if got := mistakes(bad); !strings.Contains(got, `"\xff"`) || !strings.Contains(got, "UTF-8") && at != `"http://n1/"` {
+			t.Errorf("%s: got %q", at, got)
+		}
+	}
+}
+
 func TestSettings_ReservedLabelNames(t *testing.T) {
 	for _, name := range strings.Fields("exported_x __x le quantile reason signal bound phase alertname observer probe instance job service role owner mode severity heal scope dimension member rule_set") {
 		got := mistakes(strings.Replace(shop, "node: n1", name+": n1", 1))
