@@ -3,6 +3,7 @@ package collector
 import (
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -21,6 +22,14 @@ type ownMetrics struct {
 	skipped *prometheus.CounterVec
 	refused *prometheus.CounterVec
 	targets prometheus.Gauge
+	present *present
+}
+
+// present are the probes of the table in force. The schedule may be a moment
+// behind it, and must not bring back the counters of a probe that is gone.
+type present struct {
+	mu     sync.Mutex
+	probes []string
 }
 
 // newOwnMetrics makes the metrics with every reason at 0, so that the first
@@ -38,6 +47,7 @@ func newOwnMetrics() ownMetrics {
 			Name: "ksigma_refused_samples_total", Help: "Samples that could not be judged, by reason.",
 		}, []string{"signal", "reason"}),
 		targets: prometheus.NewGauge(prometheus.GaugeOpts{Name: "probe_targets", Help: "Targets on the schedule."}),
+		present: &present{},
 	}
 	for _, name := range signalNames {
 		for _, reason := range []string{"not_finite", "out_of_order", "duplicate", "time"} {
@@ -47,9 +57,14 @@ func newOwnMetrics() ownMetrics {
 	return o
 }
 
-// skip counts n runs that did not take place.
+// skip counts n runs that did not take place, of a probe that is still there.
 func (o ownMetrics) skip(probe, reason string, n int) {
-	if n > 0 {
+	if n <= 0 {
+		return
+	}
+	o.present.mu.Lock()
+	defer o.present.mu.Unlock()
+	if slices.Contains(o.present.probes, probe) {
 		o.skipped.WithLabelValues(probe, reason).Add(float64(n))
 	}
 }
@@ -72,6 +87,9 @@ func (o ownMetrics) refuse(signal int, err error) {
 // present ones.
 func (o ownMetrics) follow(before, after *table) {
 	o.targets.Set(float64(len(after.targets)))
+	o.present.mu.Lock()
+	defer o.present.mu.Unlock()
+	o.present.probes = after.probes
 	for _, name := range before.probes {
 		if !slices.Contains(after.probes, name) {
 			o.skipped.DeletePartialMatch(prometheus.Labels{"probe": name})

@@ -117,6 +117,26 @@ probe_skipped_total{probe="others",reason="overlap"} 0
 	})
 }
 
+// The schedule learns of new settings a moment after they are in force.
+func TestAScheduleThatLagsBehindBringsNoVanishedProbeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		c := New("a", log.NewNopLogger())
+		apply(t, c, f, shop)
+		plan := c.schedule(nil, time.Now())
+		apply(t, c, f, shop, "name: shop-nodes", "name: others")
+		var open sync.WaitGroup
+		c.start(t.Context(), &open, plan, plan[0].at.Add(17*time.Second))
+		open.Wait()
+		own(t, c, `
+# HELP probe_skipped_total Planned runs that did not take place, by reason.
+# TYPE probe_skipped_total counter
+probe_skipped_total{probe="others",reason="late"} 0
+probe_skipped_total{probe="others",reason="overlap"} 0
+`, "probe_skipped_total")
+	})
+}
+
 func TestApply_KeepsTheSignalWhoseSettingsAreTheSame(t *testing.T) {
 	const fault = "owner: team-shop, signals: {latency: {fault: {clear: 9}}}"
 	for name, c := range map[string]struct {
