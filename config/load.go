@@ -23,11 +23,21 @@ const maxFile = 16 << 20
 // unless the file itself could not be read; into is then half filled and of no
 // use.
 func Load(file string, into any) error {
-	text, err := read(file)
+	text, err := Read(file)
 	if err != nil {
-		return fmt.Errorf("reading configuration: %w", err)
+		return err
 	}
 	return parse(file, text, into, filepath.Dir(file))
+}
+
+// Read gives the text of a configuration file for [Parse], for those who need it
+// themselves. It refuses what [Load] refuses: no more than 16 MiB are taken in.
+func Read(file string) ([]byte, error) {
+	text, err := read(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading configuration: %w", err)
+	}
+	return text, nil
 }
 
 // Parse is [Load] of a text that comes from no file: name stands in the

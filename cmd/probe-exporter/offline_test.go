@@ -69,6 +69,17 @@ probe-exporter: FILE has mistakes: 17
 	}
 }
 
+func TestAFileThatNobodyWroteByHandIsNotTakenIn(t *testing.T) {
+	file := write(t, "")
+	if err := os.Truncate(file, 16<<20+1); err != nil { // a hole: it takes no room
+		t.Fatal(err)
+	}
+	code, _, stderr := call(t, "check", "--config.file="+file)
+	if want := "probe-exporter: reading configuration: " + file + " is larger than 16 MiB\n"; code != 1 || stderr != want {
+		t.Errorf("code %d, got:\n%swant:\n%s", code, stderr, want)
+	}
+}
+
 func TestATargetThatItsModuleCannotProbeIsAMistake(t *testing.T) {
 	file := write(t, strings.NewReplacer("http://HOST", "http://me:topsecret@127.0.0.1", `"HOST"`, `"localhost"`).Replace(house))
 	code, _, stderr := call(t, "check", "--config.file="+file)

@@ -34,9 +34,9 @@ type settings struct {
 // of the listed observers stands for all: what is checked and generated is the
 // same for each.
 func load(file, observer string) (*settings, error) {
-	text, err := os.ReadFile(file)
+	text, err := config.Read(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading configuration: %w", err)
+		return nil, err
 	}
 	s := &settings{
 		Prometheus: rules.DefaultPrometheus(), Alertmanager: rules.DefaultAlertmanager(),
