@@ -195,7 +195,7 @@ a.yml:14: probes[1].targets: want a list, got a mapping
 a.yml:16: modules.a.level: unknown level "low"
 a.yml:16: modules.a.wait: want a duration with its unit, such as 30s or 5m, got "1"
 a.yml:17: modules.b: prober is missing
-a.yml:18: modules.c: cannot unmarshal !!str ` + "`http`" + ` into config_test.plain
+a.yml:18: modules.c: want a mapping, got a plain value
 a.yml:21: modules.d.probr: unknown key; did you mean "prober"?
 a.yml:23: client.basic_auth.pasword: unknown key; did you mean "password"?
 a.yml:25: client.tls_config.insecure_skip_verify: want true or false, got "maybe"
@@ -219,6 +219,9 @@ func TestParse_ClientSettingsKeepTheirOwnRules(t *testing.T) {
 		{"client: {tls_config: {cert_file: x}}", `client.tls_config: exactly one of key or key_file must be configured when a client certificate is configured`},
 		{"client: {tls_config: {min_version: TLS9}}", `client.tls_config.min_version: unknown TLS version: TLS9`},
 		{"client: {http_headers: {X: {value: 1}}}", `client.http_headers.X.value: unknown key; did you mean "values"?`},
+		{"client: {basic_auth: topsecret}", "client.basic_auth: want a mapping, got a plain value"},
+		{"client: {authorization: Bearer topsecret}", "client.authorization: want a mapping, got a plain value"},
+		{"client: {proxy_url: 'http://me:top@secret@host:x'}", `client.proxy_url: parse "http://<secret>@host:x": invalid port ":x" after host`},
 		{"client: {proxy_url: [x]}", "client.proxy_url: cannot unmarshal !!seq into string"},
 	} {
 		err := config.Parse("a.yml", []byte("title: x\n"+c.text), new(settings))
@@ -235,7 +238,7 @@ func TestParse_RefusesWhatIsNoSettings(t *testing.T) {
 		{"---\n", "a.yml:1: title: missing"},
 		{"title:\n", "a.yml:1: title: missing"},
 		{"- a\n", "a.yml:1: want a mapping, got a list"},
-		{"plain text\n", `a.yml:1: want a mapping, got "plain text"`},
+		{"plain text\n", `a.yml:1: want a mapping, got a plain value`},
 		{"title: {\n", "a.yml:1: did not find expected node content"},
 		{"title: *x\n", `a.yml: unknown anchor 'x' referenced`},
 		{"title: x\n--- {\n", "a.yml:2: did not find expected node content"},

@@ -152,7 +152,7 @@ func (d *decoder) pruned(n *yaml.Node, path string) *yaml.Node {
 // "none" can be told from "not written".
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, line int) {
 	if n.Kind != yaml.SequenceNode {
-		d.mistake(line, path, "want a list, got "+describe(n))
+		d.mistake(line, path, "want a list, got "+form(n))
 		return
 	}
 	list := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
@@ -173,6 +173,8 @@ func (d *decoder) leaf(n *yaml.Node, v reflect.Value, path string, line int) {
 	switch want := wanted(v.Type()); {
 	case want != "" && (!own || n.Kind != yaml.ScalarNode):
 		d.mistake(line, path, "want "+want+", got "+describe(n))
+	case errors.As(err, &typed) && n.Kind == yaml.ScalarNode && (v.Kind() == reflect.Struct || v.Kind() == reflect.Map):
+		d.mistake(line, path, "want a mapping, got "+form(n))
 	case errors.As(err, &typed):
 		for _, text := range typed.Errors {
 			at := place.FindStringSubmatch(text)
@@ -234,13 +236,22 @@ func wanted(t reflect.Type) string {
 	return ""
 }
 
-// describe says what a node is. Scalars are quoted, cut short.
-func describe(n *yaml.Node) string {
+// form says what a node is, and nothing of what it holds: where a mapping is
+// wanted it may be a password, as in basic_auth: secret.
+func form(n *yaml.Node) string {
 	switch n.Kind { //nolint:exhaustive // the rest are scalars
 	case yaml.MappingNode:
 		return "a mapping"
 	case yaml.SequenceNode:
 		return "a list"
+	}
+	return "a plain value"
+}
+
+// describe is form with scalars quoted, cut short.
+func describe(n *yaml.Node) string {
+	if n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode {
+		return form(n)
 	}
 	if text := strings.ToValidUTF8(n.Value, "?"); len(text) <= 40 {
 		return strconv.Quote(text)

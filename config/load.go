@@ -162,6 +162,14 @@ func (d *decoder) line(path string) int {
 
 // mistake keeps what decoding finds, and silences Check about the same path.
 func (d *decoder) mistake(line int, path, text string) {
-	d.mistakes = append(d.mistakes, Mistake{File: d.file, Line: line, Path: path, Text: text})
+	d.mistakes = append(d.mistakes, Mistake{File: d.file, Line: line, Path: path, Text: masked(text)})
 	d.wrong[path] = true
 }
+
+// userInfo finds the name and password within an address. Both may hold quotes
+// and even @: what counts is the last one before the path.
+var userInfo = regexp.MustCompile(`(://)[^/?#\s]*@`)
+
+// masked hides what must not end in a log: the libraries repeat an address that
+// they cannot read. Check words its mistakes itself, and sees to it itself.
+func masked(text string) string { return userInfo.ReplaceAllString(text, "$1<secret>@") }

@@ -11,7 +11,7 @@ import (
 // mapping decodes a mapping into a struct or a map, key by key.
 func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, line int) {
 	if n.Kind != yaml.MappingNode {
-		d.mistake(line, path, "want a mapping, got "+describe(n))
+		d.mistake(line, path, "want a mapping, got "+form(n))
 		return
 	}
 	var into keys
