@@ -1,0 +1,335 @@
+package sigma
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// oracle is DETECTION 4.2 to 4.6 read word by word. Unlike naive it judges by
+// itself: thresholds, anomalies, readiness and every instant are its own. It
+// keeps all samples and looks at all of them each time.
+type oracle struct {
+	interval time.Duration
+	f        Fault
+	b        *Baseline
+
+	learned []heard   // what the baseline has seen
+	window  []heard   // judged since the window was emptied last
+	windows [][]heard // disjoint ones, since the first judged sample
+	first   time.Time
+
+	inFault, inEpisode bool
+	goodInARow         int
+	firstBad, lastGood time.Time
+}
+
+type heard struct {
+	at    time.Time
+	v     float64
+	bad   bool
+	fault bool // before or after it the series was in fault
+}
+
+// bucketOf is the number of the bucket of an instant: buckets begin at 1970.
+func (o *oracle) bucketOf(t time.Time) int64 {
+	return int64(math.Floor(float64(t.UnixMilli()) / float64((o.b.Window / buckets).Milliseconds())))
+}
+
+// keptOut tells whether the bucket of a sample is kept out of the baseline at
+// now: a fault was in it, and the hold since the first such sample is not over.
+func (o *oracle) keptOut(bucket int64, now time.Time) bool {
+	for _, s := range o.learned {
+		if s.fault && o.bucketOf(s.at) == bucket {
+			// The hold is exact to a 65,534th of a bucket; whole milliseconds and
+			// short buckets leave nothing to round.
+			return now.Sub(s.at) < o.b.Hold
+		}
+	}
+	return false
+}
+
+// normal gives the values that count at now.
+func (o *oracle) normal(now time.Time) (values []float64) {
+	out := map[int64]bool{}
+	for _, s := range o.learned {
+		k := o.bucketOf(s.at)
+		if k < o.bucketOf(now)-buckets {
+			continue
+		}
+		if _, known := out[k]; !known {
+			out[k] = o.keptOut(k, now)
+		}
+		if !out[k] {
+			values = append(values, s.v)
+		}
+	}
+	return values
+}
+
+// meanAndSigma are those of the textbook, with n-1.
+func meanAndSigma(values []float64) (mean, sigma float64) {
+	for _, v := range values {
+		mean += v / float64(len(values))
+	}
+	for _, v := range values {
+		sigma += (v - mean) * (v - mean)
+	}
+	if len(values) < 2 {
+		return mean, 0
+	}
+	return mean, math.Sqrt(sigma / float64(len(values)-1))
+}
+
+// threshold is theta_e after some disjoint windows: it is made from those that
+// are whole and without a fault.
+func (o *oracle) threshold(closed [][]heard) float64 {
+	var history []float64
+	for _, w := range closed {
+		bad, fault := 0, false
+		for _, s := range w {
+			fault = fault || s.fault
+			if s.bad {
+				bad++
+			}
+		}
+		if !fault && len(w) > 0 && 2*len(w) >= int(o.f.Window/o.interval) {
+			history = append(history, float64(bad)/float64(len(w)))
+		}
+	}
+	history = history[max(0, len(history)-60):]
+	if len(history) < 10 {
+		return o.f.Floor
+	}
+	mean, sigma := meanAndSigma(history)
+	return min(max(mean+o.f.K*sigma, o.f.Floor), o.f.Cap)
+}
+
+// judge gives what the specification says of one sample. Where the last digit of
+// a sum decides, what the series said is taken.
+func (o *oracle) judge(at time.Time, v float64, said Judgement) Judgement {
+	want := Judgement{Ready: true, Anomaly: v != 0}
+	if o.b != nil {
+		o.compare(at, v, said.Anomaly, &want)
+	}
+	if want.Ready {
+		o.weigh(at, said.ThetaE, &want)
+	} else {
+		o.inFault, o.inEpisode, o.goodInARow, o.window = false, false, 0, nil
+		want.ThetaE = o.f.Floor
+	}
+	if o.b != nil {
+		o.learned = append(o.learned, heard{at: at, v: v, fault: o.inFault && o.b.Hold > 0})
+	}
+	want.Fault, want.LastGood = o.inFault, o.lastGood
+	if o.inEpisode {
+		want.FirstBad = o.firstBad
+	}
+	return want
+}
+
+func (o *oracle) compare(at time.Time, v float64, said bool, want *Judgement) {
+	values := o.normal(at)
+	want.Samples = uint64(len(values))
+	want.Mean, want.StdDev = meanAndSigma(values)
+	want.Ready, want.Anomaly = len(values) >= o.b.MinSamples, false
+	if !want.Ready {
+		return
+	}
+	width := o.b.K * max(want.StdDev, o.b.Floor)
+	lower, upper := want.Mean-width, want.Mean+width
+	if o.b.Low < o.b.High {
+		least, most := math.Nextafter(o.b.Low, math.Inf(1)), math.Nextafter(o.b.High, math.Inf(-1))
+		lower, upper = min(max(lower, least), most), min(max(upper, least), most)
+	}
+	want.HasUpper, want.HasLower = o.b.Direction != Lower, o.b.Direction != Upper && o.b.Direction != ""
+	if want.HasUpper {
+		want.Upper, want.Anomaly = upper, v > upper
+	}
+	if want.HasLower {
+		want.Lower, want.Anomaly = lower, want.Anomaly || v < lower
+	}
+	if near := slackOf(want.Mean, want.StdDev); want.HasUpper && math.Abs(v-upper) < near || want.HasLower && math.Abs(v-lower) < near {
+		want.Anomaly = said
+	}
+}
+
+// weigh is DETECTION 4.4 to 4.6.
+func (o *oracle) weigh(at time.Time, said float64, want *Judgement) {
+	if o.first.IsZero() {
+		o.first = at
+	}
+	k := int(at.Sub(o.first) / o.f.Window)
+	for len(o.windows) <= k {
+		o.windows = append(o.windows, nil)
+	}
+	if want.ThetaE = o.threshold(o.windows[:k]); math.Abs(want.ThetaE-said) < 1e-9 {
+		want.ThetaE = said
+	}
+	if want.Anomaly {
+		o.goodInARow = 0
+		if !o.inEpisode {
+			o.inEpisode, o.firstBad = true, at
+		}
+	} else {
+		o.goodInARow++
+		o.lastGood = at
+		o.inEpisode = o.inEpisode && o.goodInARow < o.f.Clear
+	}
+	o.slide(heard{at: at, bad: want.Anomaly}, want)
+	before := o.inFault
+	if o.inEpisode && want.E > want.ThetaE && want.Anomalies >= o.f.MinAnomalies {
+		o.inFault = true
+	}
+	if o.inFault && o.goodInARow >= o.f.Clear {
+		o.inFault, o.window = false, nil
+		want.E, want.Anomalies, want.InWindow = 0, 0, 0
+	}
+	o.windows[k] = append(o.windows[k], heard{at: at, bad: want.Anomaly, fault: before || o.inFault})
+}
+
+// slide keeps the samples of the last fault window, at most one more than whole
+// intervals fit, and computes e.
+func (o *oracle) slide(s heard, want *Judgement) {
+	slots := int(o.f.Window / o.interval)
+	o.window = append(o.window, s)
+	for len(o.window) > slots+1 || s.at.Sub(o.window[0].at) > o.f.Window {
+		o.window = o.window[1:]
+	}
+	for _, x := range o.window {
+		if want.InWindow++; x.bad {
+			want.Anomalies++
+		}
+	}
+	want.E = float64(want.Anomalies) / float64(max(want.InWindow, slots))
+}
+
+// slackOf is what two ways of summing may differ by.
+func slackOf(mean, sigma float64) float64 { return 1e-9*(math.Abs(mean)+sigma) + 1e-300 }
+
+// draw makes settings, and the oracle beside the series of them.
+func draw(t *testing.T, r *rand.Rand) (*oracle, *Series) {
+	t.Helper()
+	pick := func(of ...time.Duration) time.Duration { return of[r.IntN(len(of))] }
+	o := &oracle{interval: pick(time.Second, 2*time.Second, 5*time.Second, 15*time.Second)}
+	top := .1 + .8*r.Float64()
+	o.f = Fault{
+		Window: o.interval * time.Duration(1+r.IntN(24)), Floor: top * r.Float64(), Cap: top,
+		MinAnomalies: 1 + r.IntN(4), K: 4 * r.Float64(), Clear: 1 + r.IntN(5),
+	}
+	if r.IntN(3) == 0 {
+		return o, availability(t, o.interval, o.f)
+	}
+	o.b = &Baseline{
+		Window: pick(time.Minute, 5*time.Minute, 20*time.Minute), K: 4 * r.Float64(), MinSamples: 2 + r.IntN(30), Floor: float64(r.IntN(2)) * r.Float64(),
+		Direction: []Direction{"", Upper, Lower, Both}[r.IntN(4)], Hold: pick(0, time.Second, 40*time.Second, 3*time.Minute, time.Hour),
+	}
+	if r.IntN(4) == 0 {
+		o.b.Low, o.b.High = 6, 17
+	}
+	return o, values(t, o.interval, o.f, *o.b)
+}
+
+// sample makes the next step and value: mostly on time, at times late, after a
+// gap, or not to be taken at all; noise with outages, steps and single peaks.
+func sample(r *rand.Rand, o *oracle, i int) (step time.Duration, v float64) {
+	step = o.interval + time.Duration(r.IntN(41)-20)*time.Millisecond
+	switch r.IntN(60) {
+	case 0:
+		step = time.Duration(r.IntN(5000)) * time.Millisecond
+	case 1:
+		step += o.interval * time.Duration(r.IntN(80))
+	case 2:
+		step = o.f.Window // an edge of the window falls on a sample
+	case 3:
+		if r.IntN(8) == 0 {
+			step += clock * time.Millisecond // the clock of the stamps begins again
+		}
+	}
+	outage := i/37%5 == 4
+	if o.b == nil {
+		return step, flagOf(outage && r.IntN(4) > 0 || r.IntN(25) == 0)
+	}
+	v = 10 + r.NormFloat64()
+	if outage || r.IntN(30) == 0 {
+		v += []float64{8, -8}[i/185%2]
+	}
+	if i > 250 {
+		v += 5
+	}
+	return step, v
+}
+
+func flagOf(bad bool) float64 {
+	if bad {
+		return 1
+	}
+	return 0
+}
+
+// FuzzEveryFigureIsThatOfTheSpecification draws settings and samples from a seed
+// and compares the whole judgement with the oracle's, sample by sample.
+func FuzzEveryFigureIsThatOfTheSpecification(f *testing.F) {
+	for seed := range uint64(60) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		r := rand.New(rand.NewPCG(seed, 110))
+		o, s := draw(t, r)
+		at := time.UnixMilli(r.Int64N(1<<41) - 1<<39).UTC() // before 1970, too
+		for i := range 400 {
+			step, v := sample(r, o, i)
+			if at = at.Add(max(step, time.Millisecond)); i > 0 && r.IntN(40) == 0 {
+				refusals(t, s, at)
+			}
+			got, err := s.Add(at, v)
+			if err != nil {
+				t.Fatalf("sample %d at %s: %v", i, at, err)
+			}
+			compareWith(t, i, o, got, o.judge(at, v, got))
+		}
+	})
+}
+
+// refusals are samples that leave no trace but in their counts.
+func refusals(t *testing.T, s *Series, next time.Time) {
+	t.Helper()
+	before := s.Refused()
+	last := time.Unix(0, s.last)
+	for _, c := range []struct {
+		at   time.Time
+		v    float64
+		want error
+	}{
+		{next, math.NaN(), ErrNotFinite}, {next, math.Inf(-1), ErrNotFinite}, {next, 2e100, ErrNotFinite},
+		{last, 1, ErrDuplicate}, {last.Add(-time.Hour), 1, ErrOutOfOrder}, {time.Time{}, 1, ErrTime},
+	} {
+		if _, err := s.Add(c.at, c.v); !errors.Is(err, c.want) {
+			t.Fatalf("Add(%s, %v): got %v, want %v", c.at, c.v, err, c.want)
+		}
+	}
+	after := s.Refused()
+	want := Refused{NotFinite: before.NotFinite + 3, Duplicate: before.Duplicate + 1, OutOfOrder: before.OutOfOrder + 1, Time: before.Time + 1}
+	if after != want {
+		t.Fatalf("refused: got %+v, want %+v", after, want)
+	}
+}
+
+// compareWith wants everything that is counted to be equal, and everything that
+// is summed to be equal but for the order of the sum.
+func compareWith(t *testing.T, i int, o *oracle, got, want Judgement) {
+	t.Helper()
+	slack := slackOf(want.Mean, want.StdDev)
+	if o.b != nil {
+		slack *= 1 + o.b.K
+	}
+	near := func(a, b float64) bool { return math.Abs(a-b) <= slack }
+	sums := near(got.Mean, want.Mean) && near(got.StdDev, want.StdDev) && near(got.Upper, want.Upper) && near(got.Lower, want.Lower)
+	counted := want
+	counted.Mean, counted.StdDev, counted.Upper, counted.Lower = got.Mean, got.StdDev, got.Upper, got.Lower
+	if !sums || got != counted {
+		t.Fatalf("%v %+v %+v: sample %d:\n got %+v\nwant %+v", o.interval, o.f, o.b, i, got, want)
+	}
+}
