@@ -150,6 +150,21 @@ func TestHTTP_SpeaksOldVersionWhenHTTP2IsOff(t *testing.T) {
 	wantReason(t, r, Protocol, "version is HTTP/2.0, want one of HTTP/1.1")
 }
 
+func TestAHeaderWithoutEndIsGivenUpOverBothVersions(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		s, ca := secureSite(t, http2, func(w http.ResponseWriter, _ *http.Request) {
+			for i := range 30 {
+				w.Header().Set(fmt.Sprint("X-", i), strings.Repeat("x", maxHeader/20))
+			}
+		})
+		// Which reason it is over HTTP/2, the library does not tell.
+		r := ask(t, "{prober: http, http: {tls_config: {ca_file: "+ca+"}}}", s.URL)
+		if r.Success || r.Reason != Size && !http2 {
+			t.Errorf("HTTP/2 %v: got success %v, reason %q, error %v", http2, r.Success, r.Reason, r.Err)
+		}
+	}
+}
+
 func TestHTTP_TellsTheExpiryOfACertificateThatItRefuses(t *testing.T) {
 	s, ca := secureSite(t, false, func(http.ResponseWriter, *http.Request) {})
 	for _, c := range []struct{ module, want string }{

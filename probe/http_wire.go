@@ -203,6 +203,8 @@ func (x *exchange) http2(req *http.Request, conn net.Conn, release func()) (*htt
 		DialTLSContext:     func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 		ForceAttemptHTTP2:  true,
 		DisableCompression: true,
+
+		MaxResponseHeaderBytes: maxHeader,
 	}
 	client, err := transport.NewClientConn(req.Context(), "https", conn.RemoteAddr().String())
 	if err != nil {
