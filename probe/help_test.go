@@ -162,15 +162,16 @@ func reset(conn net.Conn) {
 	conn.Close()
 }
 
-// closedPort is an address where nobody listens.
+// closedPort is an address where nobody listens, and nobody will while the test
+// runs: it is the near end of a connection, which keeps it.
 func closedPort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	conn, err := net.Dial("tcp", serve(t, silent))
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() { conn.Close() })
+	return conn.LocalAddr().String()
 }
 
 func web(t testing.TB, handle http.HandlerFunc) string {
