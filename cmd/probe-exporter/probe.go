@@ -52,6 +52,7 @@ func (e *exporter) probe(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	allow(w, timeout)
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	result := p.Run(ctx, query.Get("target"))

@@ -24,6 +24,21 @@ import (
 	"github.com/onefiveten/onefiveten/probe"
 )
 
+// patience is how long a client may take to receive an answer. One that asks and
+// never reads would hold its connection, and the results it asked for, for ever.
+const patience = time.Minute
+
+// newServer bounds what a client can make the program wait for.
+func newServer(routes http.Handler) *http.Server {
+	return &http.Server{Handler: routes, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: patience, IdleTimeout: 5 * time.Minute}
+}
+
+// allow gives an answer that takes the time d to be made that much more.
+func allow(w http.ResponseWriter, d time.Duration) {
+	// A writer without deadlines is not one of our server, and needs no more.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d + patience))
+}
+
 // drain is how long answers under way may take when the program ends.
 const drain = 10 * time.Second
 
@@ -178,7 +193,7 @@ func (a *app) listen(ctx context.Context, e *exporter, hangup <-chan os.Signal) 
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: routes, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute}
+	server := newServer(routes)
 	listeners, err := a.open()
 	if err != nil {
 		return err
