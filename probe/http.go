@@ -94,10 +94,10 @@ func (h *HTTP) check(report func(path, text string)) {
 	if h.Body != "" && h.BodyFile != "" {
 		report("body_file", "body is given too; want one of the two")
 	}
-	// The library knows which methods can be written.
-	if _, err := http.NewRequest(h.Method, "http://host/", nil); err != nil {
+	if h.Method != "" && !token(h.Method) {
 		report("method", fmt.Sprintf("%q is no HTTP method", h.Method))
 	}
+	checkHeaders(h.Headers, under("headers", report))
 	h.checkCompression(report)
 	checkMatches("fail_if_header_matches", h.FailIfHeaderMatches, report)
 	checkMatches("fail_if_header_not_matches", h.FailIfHeaderNotMatches, report)
@@ -110,6 +110,29 @@ func (h *HTTP) check(report func(path, text string)) {
 		"fail_if_body_json_matches_cel":     h.FailIfBodyJSONMatchesCEL,
 		"fail_if_body_json_not_matches_cel": h.FailIfBodyJSONNotMatchesCEL,
 	})
+}
+
+// token tells whether a text can be written as a method or as the name of a
+// header (RFC 9110, section 5.6.2): the library knows.
+func token(text string) bool {
+	_, err := http.NewRequest(text, "http://host/", nil)
+	return err == nil && text != ""
+}
+
+// checkHeaders wants headers that can be written: the library leaves out others
+// in silence over HTTP/1. The message holds no value, which may be a secret.
+func checkHeaders(headers map[string]string, report func(path, text string)) {
+	for name, value := range headers {
+		control := strings.ContainsFunc(value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7F })
+		switch {
+		case !token(name):
+			report(name, fmt.Sprintf("%q is no name of a header", name))
+		case control:
+			report(name, "the value holds a line end or another control character")
+		case textproto.CanonicalMIMEHeaderKey(name) == "Host" && strings.ContainsAny(value, " /"):
+			report(name, "the value is no host")
+		}
+	}
 }
 
 // checkMatches wants both halves of each rule: a rule without an expression

@@ -145,6 +145,28 @@ b.yml:43: modules.tcp.tcp.query_response[3].labels[2].name: label name "__name__
 	}
 }
 
+func TestAHeaderThatCannotBeSentIsAMistake(t *testing.T) {
+	err := config.Parse("b.yml", []byte(`modules:
+  m:
+    prober: http
+    http:
+      headers:
+        X Good: a
+        "": a
+        X-Lines: "topsecret\nb"
+        Host: a/b
+        X-Tab: "a\tb"
+        X-Word: Grüße
+`), new(file))
+	want := `b.yml:5: modules.m.http.headers: "" is no name of a header
+b.yml:6: modules.m.http.headers.X Good: "X Good" is no name of a header
+b.yml:8: modules.m.http.headers.X-Lines: the value holds a line end or another control character
+b.yml:9: modules.m.http.headers.Host: the value is no host`
+	if got := fmt.Sprint(err); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
 func TestATargetThatCouldNeverBeProbedIsToldBefore(t *testing.T) {
 	for _, c := range []struct{ prober, target, want string }{
 		{"http", "127.0.0.1", ""},
