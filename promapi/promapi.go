@@ -74,6 +74,9 @@ func New(s Settings) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prometheus %q: http_config: %w", s.Name, err)
 	}
+	if client.CheckRedirect == nil { // else http_config asks for none
+		client.CheckRedirect = sameHost
+	}
 	timeout := cmp.Or(time.Duration(s.Timeout), defaultTimeout)
 	return &Client{name: s.Name, base: base, http: client, timeout: timeout, limit: bodyLimit}, nil
 }
@@ -92,6 +95,23 @@ func baseURL(text string) (*url.URL, error) {
 		return nil, fmt.Errorf("got %q, want it without ? and #", text)
 	}
 	return u, nil
+}
+
+// maxRedirects is how many redirects are followed.
+const maxRedirects = 10
+
+// sameHost follows redirects within the host that was asked. Another one would
+// be sent the secrets in http_headers, and its answer is not that of the
+// Prometheus which was named.
+func sameHost(next *http.Request, via []*http.Request) error {
+	first := via[0].URL
+	switch {
+	case next.URL.Hostname() != first.Hostname() || first.Scheme == "https" && next.URL.Scheme != "https":
+		return fmt.Errorf("redirected to %s://%s, want it to stay at %s://%s", next.URL.Scheme, next.URL.Host, first.Scheme, first.Host)
+	case len(via) >= maxRedirects:
+		return fmt.Errorf("redirected more than %d times", maxRedirects)
+	}
+	return nil
 }
 
 // Point is one element of an instant vector. Labels come without the metric

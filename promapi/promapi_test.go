@@ -325,6 +325,41 @@ func TestAllMistakesOfAnEntryComeAtOnce(t *testing.T) {
 	}
 }
 
+func TestAnotherHostIsNotFollowed(t *testing.T) {
+	var secret atomic.Bool
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		secret.Store(r.Header.Get("X-Token") != "")
+	}))
+	defer other.Close()
+	to := strings.Replace(other.URL, "127.0.0.1", "localhost", 1)
+	asked := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/loop/api/v1/query":
+			http.Redirect(w, r, r.URL.String(), http.StatusFound)
+		case "/api/v1/query":
+			http.Redirect(w, r, "/moved", http.StatusFound)
+		default:
+			http.Redirect(w, r, to, http.StatusFound)
+		}
+	}))
+	defer asked.Close()
+	for path, want := range map[string]string{
+		"":      "asking main for q: redirected to " + to + ", want it to stay at " + asked.URL,
+		"/loop": "asking main for q: redirected more than 10 times",
+	} {
+		s := Settings{Name: "main", URL: asked.URL + path}
+		if err := yaml.Unmarshal([]byte("http_config: {http_headers: {X-Token: {secrets: [sesame]}}}"), &s); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client(t, s).Query(t.Context(), "q"); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		if secret.Load() {
+			t.Error("the secret went to another host")
+		}
+	}
+}
+
 func TestOneClientServesManyAtOnce(t *testing.T) {
 	var hits atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
