@@ -226,8 +226,9 @@ type httpProber struct {
 	header http.Header
 	tls    *tlsSource
 	wires  *sync.Pool // of *wire
-	// authorize puts the headers with credentials around a transport.
-	authorize func(http.RoundTripper) (http.RoundTripper, error)
+	// authorize puts the headers with credentials around a transport: those for
+	// the target, or those for another host, to which it was redirected.
+	authorize func(rt http.RoundTripper, away bool) (http.RoundTripper, error)
 }
 
 // useHTTP makes p probe http, with the Host hostname when that is not empty.
@@ -254,7 +255,12 @@ func (p *Prober) useHTTP(hostname string) error {
 	}
 	client := h.HTTPClientConfig
 	if client.Authorization != nil || client.BasicAuth != nil || client.HTTPHeaders != nil {
-		h.authorize = func(rt http.RoundTripper) (http.RoundTripper, error) { return authorize(client, rt) }
+		h.authorize = func(rt http.RoundTripper, away bool) (http.RoundTripper, error) {
+			if away {
+				return authorize(withoutSecrets(client), rt)
+			}
+			return authorize(client, rt)
+		}
 	}
 	p.probe = h.probe
 	p.named = func(name string) (*Prober, error) {
@@ -262,6 +268,21 @@ func (p *Prober) useHTTP(hostname string) error {
 		return &other, other.useHTTP(name)
 	}
 	return nil
+}
+
+// withoutSecrets is what another host than the target may see: http_headers
+// without their secrets and files. The library leaves out the credentials of
+// basic_auth and authorization itself.
+func withoutSecrets(c config.HTTPClientConfig) config.HTTPClientConfig {
+	if c.HTTPHeaders == nil {
+		return c
+	}
+	open := map[string]config.Header{}
+	for name, header := range c.HTTPHeaders.Headers {
+		open[name] = config.Header{Values: header.Values}
+	}
+	c.HTTPHeaders = &config.Headers{Headers: open}
+	return c
 }
 
 // authorize puts the headers that the client settings ask for around rt.

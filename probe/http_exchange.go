@@ -45,6 +45,7 @@ const maxMatched = 32 << 20
 type exchange struct {
 	*run
 	*httpProber
+	origin    *url.URL   // the target
 	first     string     // host (and port) of the target
 	addr      netip.Addr // of the target; not valid when a proxy resolves it
 	resolved  bool
@@ -67,7 +68,7 @@ func (h *httpProber) probe(r *run) error {
 	if err != nil {
 		return &failure{Internal, err}
 	}
-	x.first = req.URL.Host
+	x.origin, x.first = req.URL, req.URL.Host
 	// As blackbox_exporter: the option counts for a fixed proxy, since with the
 	// environment it is not known yet whether there is one.
 	if !h.SkipResolvePhaseWithProxy || h.HTTPClientConfig.ProxyURL.URL == nil || h.HTTPClientConfig.ProxyFromEnvironment {
@@ -154,10 +155,35 @@ func (x *exchange) transport() (http.RoundTripper, error) {
 	if client.ProxyURL.URL != nil || client.ProxyFromEnvironment || client.OAuth2 != nil {
 		return (*relayed)(x), nil
 	}
-	if x.authorize != nil {
-		return x.authorize(x)
+	if x.authorize == nil {
+		return x, nil
 	}
-	return x, nil
+	home, err := x.authorize(x, false)
+	if err != nil {
+		return nil, err
+	}
+	away, err := x.authorize(x, true)
+	return &authorized{x, home, away}, err
+}
+
+// authorized sends credentials to the target, and fewer to other hosts.
+type authorized struct {
+	x          *exchange
+	home, away http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (a *authorized) RoundTrip(req *http.Request) (*http.Response, error) {
+	if a.x.away(req.URL) {
+		return a.away.RoundTrip(req)
+	}
+	return a.home.RoundTrip(req)
+}
+
+// away tells whether a request leads to another host than that of the target, or
+// to the same one but without the TLS that the target asks for.
+func (x *exchange) away(u *url.URL) bool {
+	return u.Hostname() != x.origin.Hostname() || x.origin.Scheme == "https" && u.Scheme != "https"
 }
 
 // redirected counts a redirect and says whether it is followed.

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -414,6 +416,34 @@ func TestHTTP_RedirectToAnotherHostLeavesNamesAndSecretsBehind(t *testing.T) {
 	})), Refused, "refused")
 }
 
+func TestSecretsInHeadersStayWithTheTarget(t *testing.T) {
+	var token, name []string
+	see := func(r *http.Request) {
+		token, name = append(token, r.Header.Get("X-Token")), append(name, r.Header.Get("X-Name"))
+	}
+	end := web(t, func(_ http.ResponseWriter, r *http.Request) { see(r) })
+	begin := web(t, func(w http.ResponseWriter, r *http.Request) {
+		see(r)
+		to := map[string]string{"/": "/next", "/next": end}[r.URL.Path]
+		http.Redirect(w, r, to, http.StatusFound)
+	})
+	var asked []string
+	proxy := relay(t, &asked)
+	// To the target the name is localhost, then it is 127.0.0.1: another host.
+	target := strings.Replace(begin, "127.0.0.1", "localhost", 1)
+	const headers = "preferred_ip_protocol: ip4, http_headers: {X-Token: {secrets: [topsecret]}, X-Name: {values: [probe]}}"
+	for _, more := range []string{"", ", proxy_url: '" + proxy + "'"} {
+		token, name = nil, nil
+		wantSuccess(t, ask(t, "{prober: http, http: {"+headers+more+"}}", target))
+		if want := []string{"topsecret", "topsecret", ""}; !slices.Equal(token, want) {
+			t.Errorf("%s: tokens %q, want %q", more, token, want)
+		}
+		if want := []string{"probe", "probe", "probe"}; !slices.Equal(name, want) {
+			t.Errorf("%s: names %q, want %q", more, name, want)
+		}
+	}
+}
+
 func TestHTTP_OpensANewConnectionEachTime(t *testing.T) {
 	var mu sync.Mutex
 	from := map[string]bool{}
@@ -484,6 +514,7 @@ func relay(t *testing.T, asked *[]string) string {
 				return
 			}
 			defer answer.Body.Close()
+			maps.Copy(w.Header(), answer.Header)
 			w.WriteHeader(answer.StatusCode)
 			io.Copy(w, answer.Body)
 			return

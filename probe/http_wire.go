@@ -256,6 +256,9 @@ type relayed exchange
 func (p *relayed) RoundTrip(req *http.Request) (*http.Response, error) {
 	x := (*exchange)(p)
 	settings := x.HTTPClientConfig
+	if x.away(req.URL) {
+		settings = withoutSecrets(settings)
+	}
 	settings.TLSConfig.ServerName = ""
 	hop := req.Clone(req.Context())
 	if req.URL.Host == x.first {
