@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -46,6 +47,41 @@ func TestRun_NeverOutlivesItsDeadline(t *testing.T) {
 	wantReason(t, r, Timeout, "reading the body")
 	if r.Duration > 10*time.Second {
 		t.Errorf("took %v", r.Duration)
+	}
+}
+
+// A peer that goes on for ever must cost neither a descriptor nor a goroutine
+// after the probe: its end of the connection sees the other one closed.
+func TestEveryConnectionIsClosedAtTheEndOfItsProbe(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\n"
+	for _, c := range []struct{ module, begin, again string }{
+		{"{prober: tcp}", "", ""},
+		{"{prober: tcp, tcp: {tls: true}}", "", ""},
+		{"{prober: tcp, tcp: {query_response: [{expect: never}]}}", "", "a line\n"},
+		{"{prober: tcp, tcp: {query_response: [{expect_bytes: never}]}}", "nev", ""},
+		{"{prober: http}", "", ""},
+		{"{prober: http}", ok, "X: " + strings.Repeat("x", 1<<10) + "\r\n"},
+		{"{prober: http}", ok + "\r\n", strings.Repeat("x", 1<<10)},
+		{"{prober: http}", ok + "Transfer-Encoding: chunked\r\n\r\n0\r\n", "X: x\r\n"},
+		{"{prober: http}", "", "HTTP/1.1 103 Early Hints\r\n\r\n"},
+		{"{prober: http, http: {body_size_limit: 9B}}", ok + "\r\n", "ten bytes."},
+		{"{prober: http}", "HTTP/1.1 302 Found\r\nLocation: /next\r\n\r\n", ""},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		closed := make(chan struct{})
+		address := serve(t, func(conn net.Conn) {
+			_, err := io.WriteString(conn, c.begin)
+			for i := 0; err == nil && c.again != ""; i++ {
+				if _, err = io.WriteString(conn, c.again); i == 100 {
+					cancel()
+				}
+			}
+			cancel()
+			silent(conn)
+			close(closed)
+		})
+		prober(t, c.module).Run(ctx, address)
+		<-closed
 	}
 }
 
