@@ -162,7 +162,7 @@ func (d *decoder) line(path string) int {
 
 // mistake keeps what decoding finds, and silences Check about the same path.
 func (d *decoder) mistake(line int, path, text string) {
-	d.mistakes = append(d.mistakes, Mistake{File: d.file, Line: line, Path: path, Text: masked(text)})
+	d.mistakes = append(d.mistakes, Mistake{File: d.file, Line: line, Path: path, Text: Masked(text)})
 	d.wrong[path] = true
 }
 
@@ -170,6 +170,7 @@ func (d *decoder) mistake(line int, path, text string) {
 // and even @: what counts is the last one before the path.
 var userInfo = regexp.MustCompile(`(://)[^/?#\s]*@`)
 
-// masked hides what must not end in a log: the libraries repeat an address that
-// they cannot read. Check words its mistakes itself, and sees to it itself.
-func masked(text string) string { return userInfo.ReplaceAllString(text, "$1<secret>@") }
+// Masked hides the name and password of every address in a text that may end in
+// a log or on a page: the libraries repeat an address that they cannot read.
+// Check words its mistakes itself, and sees to it itself.
+func Masked(text string) string { return userInfo.ReplaceAllString(text, "$1<secret>@") }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -192,17 +191,13 @@ func (s *settings) proofs() []collector.Proof {
 	return all
 }
 
-// userInfo finds the name and password within an address. Both may hold quotes
-// and even @: what counts is the last one before the path.
-var userInfo = regexp.MustCompile(`(://)[^/?#\s]*@`)
-
 // shown is the file as /config shows it, every secret masked.
 func (s *settings) shown() ([]byte, error) {
 	text, err := yaml.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("writing the configuration: %w", err)
 	}
-	return userInfo.ReplaceAll(text, []byte("$1<secret>@")), nil
+	return []byte(config.Masked(string(text))), nil
 }
 
 // targets counts the targets of all probes.
