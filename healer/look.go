@@ -76,18 +76,21 @@ func (d desk) lookLocating(c *Case, w watch) error {
 	if len(c.triggers(c.Now)) == 0 && w.Good {
 		return d.recovered(c, onSelfRecovered, codeSelfRecovered, w.Since)
 	}
-	deadline := c.instant("fault_start").Add(d.targets(c).Locate)
-	ready := d.readyToChoose(c)
-	if !ready.IsZero() && !ready.After(c.Now) || !deadline.After(c.Now) {
+	// Gathering holds beyond the locate deadline, too: a fault that was located late
+	// has as many companions as any other.
+	until := d.readyToChoose(c)
+	if until.IsZero() {
+		until = d.locateDeadline(c)
+	}
+	if !until.After(c.Now) {
 		return d.toDeciding(c, onLocated, "")
 	}
-	next := c.Now.Add(look)
-	for _, t := range []time.Time{ready, deadline} {
-		if !t.IsZero() && t.Before(next) {
-			next = t
-		}
-	}
-	return c.step(onLook, "", next, "")
+	return c.step(onLook, "", earliest(c.Now.Add(look), until), "")
+}
+
+// locateDeadline is when a fault of this round should have been located.
+func (d desk) locateDeadline(c *Case) time.Time {
+	return c.instant("fault_start").Add(d.targets(c).Locate)
 }
 
 // readyToChoose is when what is known has been gathered; zero while nothing is

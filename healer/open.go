@@ -136,6 +136,14 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
+// earliest gives the earlier of two instants.
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // wake lets a worker look at once, wherever it looks by itself.
 func (c *Case) wake() {
 	if !c.Incident.NextAt.IsZero() && c.Incident.NextAt.After(c.Now) {

@@ -91,27 +91,28 @@ func shopWith(t *testing.T, pairs ...string) *plan.Book {
 type shop struct {
 	t *testing.T
 
-	mu       sync.Mutex
-	up       map[string]bool // by node
-	drained  map[string]bool
-	vip      *bool                      // overrides what the balancer makes of the nodes
-	blind    bool                       // Prometheus does not answer
-	fenced   bool                       // Prometheus does not tell its time
-	forged   bool                       // Prometheus does not see any alert
-	asked    func(query string)         // is told every query
-	more     func(query string) []Point // answers what the shop does not know
-	muted    map[string]string
-	mutedErr error
-	readings int  // of Alertmanager
-	young    bool // Alertmanager was started a moment ago
-	away     bool // and is no longer configured
-	firing   map[string]Alert
-	did      []string                   // what the executor was asked, in order
-	answers  map[string][]func() Result // by first words of the action: one for each try
-	sent     []Message
-	sinkErr  error
-	hangs    string        // a contact that never answers
-	slow     time.Duration // what Prometheus takes for an answer
+	mu          sync.Mutex
+	up          map[string]bool // by node
+	drained     map[string]bool
+	vip         *bool                      // overrides what the balancer makes of the nodes
+	blind       bool                       // Prometheus does not answer
+	fenced      bool                       // Prometheus does not tell its time
+	annotations map[string]string          // of the alerts that come next
+	forged      bool                       // Prometheus does not see any alert
+	asked       func(query string)         // is told every query
+	more        func(query string) []Point // answers what the shop does not know
+	muted       map[string]string
+	mutedErr    error
+	readings    int  // of Alertmanager
+	young       bool // Alertmanager was started a moment ago
+	away        bool // and is no longer configured
+	firing      map[string]Alert
+	did         []string                   // what the executor was asked, in order
+	answers     map[string][]func() Result // by first words of the action: one for each try
+	sent        []Message
+	sinkErr     error
+	hangs       string        // a contact that never answers
+	slow        time.Duration // what Prometheus takes for an answer
 
 	store    *memory  // the fake journal, for what only a fake can be asked
 	kept     Store    // what the engine works on: store, or a real one
@@ -330,8 +331,8 @@ func (s *shop) alert(name string, labels ...string) {
 	for i := 0; i < len(labels); i += 2 {
 		set[labels[i]] = labels[i+1]
 	}
-	a := Alert{Fingerprint: fingerprint(set), Labels: set, StartsAt: time.Now(), Firing: true}
 	s.mu.Lock()
+	a := Alert{Fingerprint: fingerprint(set), Labels: set, Annotations: s.annotations, StartsAt: time.Now(), Firing: true}
 	s.firing[a.Fingerprint] = a
 	s.mu.Unlock()
 	s.post("firing", a)
