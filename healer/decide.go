@@ -60,19 +60,23 @@ func (d desk) firing(c *Case, f facts) bool {
 	})
 }
 
-// notYet reports whether a relapse has not been located yet: the proof is
-// quicker than the rules. The locate deadline of the round bounds it.
+// notYet reports whether a relapse has not been located yet, or not all of it has
+// been gathered: the proof is quicker than the rules, and of three bad members the
+// first is located alone. The locate deadline of the round, or the gather, bounds it.
 func (d desk) notYet(c *Case, k *choice) bool {
 	in := &c.Incident
-	unlocated := k.Scenario != nil && k.Verdict.Scope == scopeUnknown && k.Code != codeVerdictDisagrees
-	if in.Round > 0 && unlocated {
-		deadline := c.instant("fault_start").Add(d.targets(c).Locate)
-		if deadline.After(c.Now) {
-			in.WaitUntil = latest(in.WaitUntil, deadline.Add(look))
-			return true
-		}
+	if in.Round == 0 || k.Scenario == nil {
+		return false
 	}
-	return false
+	until := d.readyToChoose(c)
+	if k.Verdict.Scope == scopeUnknown && k.Code != codeVerdictDisagrees {
+		until = d.locateDeadline(c)
+	}
+	if !until.After(c.Now) {
+		return false
+	}
+	in.WaitUntil = latest(in.WaitUntil, until.Add(look))
+	return true
 }
 
 // apply records a ruling and does what it says.

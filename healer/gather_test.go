@@ -27,3 +27,23 @@ func TestAFaultThatIsLocatedTooLateIsGatheredAllTheSame(t *testing.T) {
 		s.acts()
 	})
 }
+
+func TestTheMembersOfARelapseAreGatheredAsThoseOfAFault(t *testing.T) {
+	inShop(t, shopWith(t), func(s *shop) {
+		s.breakNode("b")
+		s.wait(time.Minute)
+		s.in(stateRecovered, "")
+		s.acts("/opt/balancer drain b")
+		s.resolve()
+		s.set(func() { s.up["a"], s.up["c"] = false, false })
+		s.wait(40 * time.Second)
+		s.in(stateDeciding, "")
+		for _, node := range []string{"a", "c"} { // each comes in its own request
+			s.alert("FaultLocated", "signal", "availability", "scope", "node", "member", node, "node", node)
+			s.wait(6 * time.Second)
+		}
+		s.wait(20 * time.Second)
+		s.in(stateWithHuman, codeTooManyMembers)
+		s.acts("/opt/balancer drain b")
+	})
+}
