@@ -273,13 +273,14 @@ type means struct {
 // afterProof says what the end of a proof means for a run (HEALING 9, 10). at
 // is how its act phase stands: done, cut short, or in doubt. Whether an undo of
 // a put_back happened cannot be told by the service's proof, hence one that is
-// not done never counts as done. A run that never began has nothing to undo.
+// not done never counts as done. A run that never began has nothing to undo,
+// whatever the proof says.
 func (m means) afterProof(answer Answer, at course, begun bool) runEvent {
 	cut := at != courseDone
 	switch {
 	case answer == CannotTell:
 		return runCannotTell
-	case !begun && (answer == Bad || m.PutBack):
+	case !begun && (answer == Bad || m.PutBack || m.Atomic):
 		return runBad
 	case answer == Bad:
 		return m.afterBad(m.Atomic && cut, at == courseDoubt)
