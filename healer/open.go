@@ -88,6 +88,11 @@ func (d desk) join(c *Case, readings []startReading) error {
 	}
 	in.Severity = d.severity(c)
 	in.FaultStart, in.FaultStartSource, in.FaultStartError = faultStart(triggers, readings, d.targets(c).Detect)
+	// No fault begins after it was heard of. Taken at its word, a source whose clock is
+	// ahead would put every deadline off, and nobody would be told meanwhile.
+	if ahead := in.FaultStart.Sub(c.Now); ahead > 0 {
+		in.FaultStart, in.FaultStartSource, in.FaultStartError = c.Now, "journal", in.FaultStartError+ahead
+	}
 	c.mark("fault_start", in.FaultStart, in.FaultStartSource)
 	d.heard(c)
 	c.note("", "incident_opened", "", time.Time{}, map[string]any{

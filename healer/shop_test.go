@@ -97,6 +97,7 @@ type shop struct {
 	vip         *bool                      // overrides what the balancer makes of the nodes
 	blind       bool                       // Prometheus does not answer
 	fenced      bool                       // Prometheus does not tell its time
+	ahead       time.Duration              // the clock of who sends alerts
 	annotations map[string]string          // of the alerts that come next
 	forged      bool                       // Prometheus does not see any alert
 	asked       func(query string)         // is told every query
@@ -332,7 +333,7 @@ func (s *shop) alert(name string, labels ...string) {
 		set[labels[i]] = labels[i+1]
 	}
 	s.mu.Lock()
-	a := Alert{Fingerprint: fingerprint(set), Labels: set, Annotations: s.annotations, StartsAt: time.Now(), Firing: true}
+	a := Alert{Fingerprint: fingerprint(set), Labels: set, Annotations: s.annotations, StartsAt: time.Now().Add(s.ahead), Firing: true}
 	s.firing[a.Fingerprint] = a
 	s.mu.Unlock()
 	s.post("firing", a)
