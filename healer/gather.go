@@ -164,21 +164,28 @@ func (e *Engine) startReadings(ctx context.Context, service string, group []Epis
 	return list
 }
 
-// mappedLabels are the labels from which an alert's service, and with node its
-// node (else its member), were mapped.
-func (e *Engine) mappedLabels(x Episode, node bool) map[string]string {
+// mappedLabels are the labels from which an alert's service and scope, and with
+// member the name of its member, were mapped: all that an action is aimed by. The
+// label member and the one of the node are both asked for, since either may be
+// the forged one. A name that no label gives stays empty, which nothing confirms.
+func (e *Engine) mappedLabels(x Episode, member bool) map[string]string {
 	book, found := e.Book(), map[string]string{}
-	if name := winner(x.Labels, func(l map[string]string) string { return book.Map(l).Service }); name != "" {
-		found[name] = x.Labels[name]
+	keep := func(read func(map[string]string) string) {
+		if name := winner(x.Labels, read); name != "" {
+			found[name] = x.Labels[name]
+		}
 	}
-	if !node {
+	keep(func(l map[string]string) string { return book.Map(l).Service })
+	keep(func(l map[string]string) string { return book.Map(l).Scope })
+	if !member {
 		return found
 	}
-	name := winner(x.Labels, func(l map[string]string) string { return book.Map(l).Node })
-	if name == "" {
-		name = winner(x.Labels, func(l map[string]string) string { return book.Map(l).Member })
+	before := len(found)
+	keep(func(l map[string]string) string { return book.Map(l).Node })
+	keep(func(l map[string]string) string { return book.Map(l).Member })
+	if len(found) == before {
+		found[""] = ""
 	}
-	found[name] = x.Labels[name]
 	return found
 }
 
@@ -223,7 +230,7 @@ func (e *Engine) facts(ctx context.Context, c *Case) facts {
 	asked.Go(func() { f.When, f.WhenNumbers = askWhen(ctx, p, k) })
 	asked.Go(func() {
 		f.Confirmed, f.ConfirmedNumbers = corroborated(ctx, p, s.Confirm, k.Lead.Labels["alertname"],
-			e.mappedLabels(*k.Lead, k.Verdict.Scope == scopeNode))
+			e.mappedLabels(*k.Lead, k.Verdict.Scope == scopeNode || k.Member != nil))
 	})
 	asked.Wait()
 	return f

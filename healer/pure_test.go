@@ -202,8 +202,8 @@ func TestTheLabelThatWasMappedIsFoundByWhatTheBookPrefers(t *testing.T) {
 	b := shopWith(t, "limits: {", "labels: { service: [svc, service], node: [node, instance] }\nlimits: {")
 	e := &Engine{Options: Options{Book: func() *plan.Book { return b }, Outside: func() Outside { return Outside{} }}}
 	x := Episode{Labels: map[string]string{"alertname": "A", "service": "web", "svc": "web", "instance": "b:1", "node": "b", "member": "b"}}
-	if got := e.mappedLabels(x, true); !reflect.DeepEqual(got, map[string]string{"svc": "web", "node": "b"}) {
-		t.Errorf("with a node: %v", got)
+	if got := e.mappedLabels(x, true); !reflect.DeepEqual(got, map[string]string{"svc": "web", "node": "b", "member": "b"}) {
+		t.Errorf("with a node and a member: %v", got)
 	}
 	delete(x.Labels, "svc")
 	delete(x.Labels, "node")

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-kit/log"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/onefiveten/onefiveten/healer/plan"
@@ -97,6 +99,7 @@ type shop struct {
 	vip         *bool                      // overrides what the balancer makes of the nodes
 	blind       bool                       // Prometheus does not answer
 	fenced      bool                       // Prometheus does not tell its time
+	sees        []map[string]string        // alerts that Prometheus sees, where it does not see all
 	ahead       time.Duration              // the clock of who sends alerts
 	annotations map[string]string          // of the alerts that come next
 	forged      bool                       // Prometheus does not see any alert
@@ -232,7 +235,7 @@ func (s *shop) Query(ctx context.Context, query string) ([]Point, error) {
 		node, _, _ := strings.Cut(strings.TrimPrefix(query, `node_up{node="`), `"`)
 		return at(bit(s.up[node])), nil
 	case strings.HasPrefix(query, "ALERTS{"):
-		if s.forged {
+		if s.forged || s.sees != nil && !slices.ContainsFunc(s.sees, func(alert map[string]string) bool { return selects(query, alert) }) {
 			return nil, nil
 		}
 		return at(1), nil
@@ -241,6 +244,14 @@ func (s *shop) Query(ctx context.Context, query string) ([]Point, error) {
 		return s.more(query), nil
 	}
 	return nil, nil
+}
+
+// selects reports whether a selector of ALERTS finds a firing alert.
+func selects(selector string, alert map[string]string) bool {
+	matchers, err := parser.NewParser(parser.Options{}).ParseMetricSelector(selector)
+	return err == nil && !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool {
+		return m.Name != labels.MetricName && m.Name != "alertstate" && !m.Matches(alert[m.Name])
+	})
 }
 
 // vipUp: the balancer serves an error as long as a bad node is in rotation.
