@@ -272,18 +272,18 @@ func judgeFiring(_ desk, c *Case, _ *choice, f facts) (ruling, error) {
 	return ruling{Verb: verbRefuse, Code: codeNotFiring, Numbers: numbers}, nil
 }
 
-// judgeMuted lets an incident act while at least one trigger fires and is muted
-// by nobody else.
-func judgeMuted(_ desk, c *Case, k *choice, f facts) (ruling, error) {
+// judgeMuted lets an incident act while at least one of the triggers that the
+// action rests on fires and is muted by nobody else.
+func judgeMuted(d desk, c *Case, k *choice, f facts) (ruling, error) {
 	// Any reachable peer that says muted means muted, and at least one must say
 	// active: silence is the stop button that people know already.
 	if f.MutedErr != "" && k.Plan.Mode == modeAuto {
 		return ruling{Verb: verbRefuse, Code: codeCannotTell, Numbers: map[string]any{"alertmanager": f.MutedErr}}, nil
 	}
 	code, by, unknown := Code(""), []string{}, []string{}
-	for _, e := range c.triggers(c.Now) {
+	for _, e := range d.carriers(c, k) {
 		mutedBy, shown := f.mutedBy(e)
-		one := c.mutedByOthers(f, e, mutedBy)
+		one := c.mutedByOthers(f, e, e.Fingerprint)
 		switch {
 		case !shown && k.Plan.Mode == modeAuto || one == codeCannotTell:
 			unknown = append(unknown, e.Labels["alertname"])
@@ -299,6 +299,21 @@ func judgeMuted(_ desk, c *Case, k *choice, f facts) (ruling, error) {
 	return waits(c, code, map[string]any{"muted_by": by}), nil
 }
 
+// carriers are the triggers that an action rests on: those that locate what is acted
+// upon, or all where nothing is located. Who silences one node's alert means that
+// node, though the service's own alert still shows.
+func (d desk) carriers(c *Case, k *choice) []*Episode {
+	open := d.claims(c, k.Scenario, c.Now)
+	if k.Member != nil {
+		name := k.Member[k.Service.MemberBy]
+		open = slices.DeleteFunc(open, func(e *Episode) bool { return d.book.Map(e.Labels).Member != name })
+	}
+	if len(open) == 0 {
+		return c.triggers(c.Now)
+	}
+	return open
+}
+
 // mutedBy says who mutes an episode, and whether Alertmanager shows it at all.
 // What it was not asked for is as the last reading left it.
 func (f facts) mutedBy(e *Episode) (by string, shown bool) {
@@ -311,25 +326,30 @@ func (f facts) mutedBy(e *Episode) (by string, shown bool) {
 
 // mutedByOthers says how an episode is muted. An alert that is inhibited only
 // by episodes of its own incident is not muted, unless that inhibitor is: who
-// silences the one alert that still shows means to stop all of them. What no
-// peer has judged, or is suppressed by nothing that is known, cannot be told.
-func (c *Case) mutedByOthers(f facts, e *Episode, mutedBy string) Code {
+// mutes the one alert that still shows means to stop all of them. What no peer has
+// judged, or is suppressed by nothing that is known, cannot be told. seen are the
+// fingerprints on the way here, since two of ours may inhibit each other.
+func (c *Case) mutedByOthers(f facts, e *Episode, seen ...string) (code Code) {
+	mutedBy, _ := f.mutedBy(e)
 	for _, one := range strings.Split(mutedBy, ",") {
 		kind, who, _ := strings.Cut(strings.TrimSpace(one), ":")
 		switch kind {
 		case "":
 		case "silence":
-			return codeSilenced
+			code = codeSilenced
 		case "inhibited":
 			i := slices.IndexFunc(c.Episodes, func(x Episode) bool { return x.Source == e.Source && x.Fingerprint == who })
-			if i < 0 {
-				return codeInhibited
-			}
-			if by, _ := f.mutedBy(&c.Episodes[i]); strings.Contains(by, "silence:") {
-				return codeSilenced
+			switch {
+			case i < 0:
+				code = codeInhibited
+			case !slices.Contains(seen, who):
+				code = c.mutedByOthers(f, &c.Episodes[i], append(seen, who)...)
 			}
 		default:
-			return codeCannotTell
+			code = codeCannotTell
+		}
+		if code != "" {
+			return code
 		}
 	}
 	return ""
