@@ -87,7 +87,7 @@ func (d desk) apply(c *Case, k *choice, r ruling, m maker) (string, error) {
 		return d.act(c, k, row, m)
 	case verbWait:
 		if r.Code == codeSilenced || r.Code == codeInhibited {
-			d.tell(c, "muted", string(r.Code), "all alerts of the fault are "+string(r.Code)+": nothing is done while they are")
+			d.tell(c, "muted", string(r.Code), "all alerts that the action rests on are "+string(r.Code)+": nothing is done while they are")
 		}
 		return "", c.step(onWait, r.Code, r.Next, "")
 	case verbNotApplicable:
