@@ -416,14 +416,14 @@ func (v *driver) verify(ctx context.Context, c *Case, r *Run) error {
 	// The run's timer was set when the fence was read, hence it tells from when on
 	// the settle counts, after a restart as well.
 	p.streak.From = r.DueAt.Add(-p.whole())
-	if wait := p.streak.Next(r.Samples).Sub(c.Now); wait > 0 {
-		if err := v.renew(ctx, wait+v.e.Lease); err != nil {
-			return err
-		}
-		pauseFor(ctx, wait)
-		if ctx.Err() != nil {
-			return nil
-		}
+	// Evaluations that take longer than every leave nothing to wait for, and the lease
+	// must outlast them all the same.
+	wait := max(p.streak.Next(r.Samples).Sub(c.Now), 0)
+	if err := v.renew(ctx, wait+v.e.Lease); err != nil {
+		return err
+	}
+	if pauseFor(ctx, wait); ctx.Err() != nil {
+		return nil
 	}
 	asked, due := time.Now(), p.streak.Next(r.Samples)
 	own, service := v.evaluate(ctx, c, r, p)
