@@ -36,6 +36,8 @@ type desk struct {
 // facts are the answers of the world that a choice rests on, asked shortly
 // before it. What was not asked is CannotTell or an error text.
 type facts struct {
+	Began time.Time // when asking began, by the wall clock: a process that is stopped must see that time has passed
+
 	Members    []member
 	MembersErr string
 

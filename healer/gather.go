@@ -208,7 +208,7 @@ func winner(labels map[string]string, read func(map[string]string) string) strin
 func (e *Engine) facts(ctx context.Context, c *Case) facts {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	f := facts{Healthy: CannotTell, Confirmed: CannotTell, When: CannotTell}
+	f := facts{Began: time.Now().Round(0), Healthy: CannotTell, Confirmed: CannotTell, When: CannotTell}
 	s := e.Book().Services[c.Incident.Service]
 	if s == nil {
 		return f

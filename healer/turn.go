@@ -78,6 +78,10 @@ func (e *Engine) watch(ctx context.Context, c *Case) watch {
 // errAgain: the case has changed while the world was asked.
 var errAgain = errors.New("the case has changed, ask again")
 
+// factsHold is how long answers serve a decision: the time that asking may take,
+// and as much again.
+const factsHold = 2 * askWithin
+
 // decide makes one decision over a claimed incident, within decideWithin.
 func (e *Engine) decide(ctx context.Context, id string, claim Claim) error {
 	deadline := time.Now().Add(decideWithin)
@@ -87,8 +91,9 @@ func (e *Engine) decide(ctx context.Context, id string, claim Claim) error {
 		if err != nil {
 			return err
 		}
+		w := e.watch(ctx, c) // before the facts, so that these are not the older for it
 		f := e.facts(ctx, c)
-		f.Taken, f.Watch = taken, e.watch(ctx, c)
+		f.Taken, f.Watch = taken, w
 		err = e.decideOnce(ctx, id, claim, f)
 		if taken = errors.Is(err, ErrTaken); !taken && !errors.Is(err, errAgain) {
 			return err
@@ -123,8 +128,8 @@ func (e *Engine) decideOnce(ctx context.Context, id string, claim Claim, f facts
 			return d.handOver(c, onHandOver, d.late(c, f), "no decision was made as long as max_wait allows", "")
 		}
 		// What was asked must belong to what is decided: an alert may have come or
-		// gone while Prometheus was thinking.
-		if d.choose(c, f).rungKey() != f.Rung {
+		// gone while Prometheus was thinking, and the process may have been stopped.
+		if d.choose(c, f).rungKey() != f.Rung || time.Now().Round(0).Sub(f.Began) > factsHold {
 			return errAgain
 		}
 		until = time.Now().Add(e.Lease) // not later than the store's own end of it

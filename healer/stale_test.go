@@ -1,0 +1,46 @@
+package healer
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// frozen is a journal whose process is stopped for a while, once, between the
+// questions of a decision and the decision itself.
+type frozen struct {
+	*memory
+	until func() bool // reports whether it is to be frozen now
+	thaw  time.Duration
+}
+
+func (f *frozen) Update(ctx context.Context, incident, run string, by Claim, change func(*Case) error) error {
+	if f.until() {
+		<-time.After(f.thaw)
+	}
+	return f.memory.Update(ctx, incident, run, by, change)
+}
+
+func TestADecisionDoesNotRestOnOldAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, shopWith(t))
+		asked, done := false, false
+		s.asked = func(query string) { asked = asked || len(query) > 6 && query[:6] == "ALERTS" }
+		s.kept = &frozen{memory: s.store, thaw: 12 * time.Second, until: func() (now bool) {
+			s.set(func() {
+				now = asked && !done
+				if done = done || now; now { // all that was asked is no longer true
+					s.muted = map[string]string{"FaultDetected": "silence:1", "FaultLocated": "silence:1"}
+				}
+			})
+			return now
+		}}
+		s.open()
+		defer s.shut()
+		s.breakNode("b")
+		s.wait(40 * time.Second)
+		s.in(stateWaiting, codeSilenced)
+		s.acts()
+	})
+}
