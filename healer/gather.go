@@ -299,7 +299,7 @@ const shareFor = time.Second
 
 // sharedReading is the newest reading of one source.
 type sharedReading struct {
-	mu    sync.Mutex // held while it is read, so that others wait for the same answer
+	place chan struct{} // of one: held while it is read, so that others wait for the same answer
 	began time.Time
 	list  []Alert
 	err   error
@@ -313,17 +313,23 @@ func (e *Engine) reading(source string) *sharedReading {
 		e.shared = map[string]*sharedReading{}
 	}
 	if e.shared[source] == nil {
-		e.shared[source] = &sharedReading{}
+		e.shared[source] = &sharedReading{place: make(chan struct{}, 1)}
 	}
 	return e.shared[source]
 }
 
-// alerts gives what the source shows, by a reading that began less than age ago:
-// one from before an alert came would not show it.
+// alerts gives what the source shows, by a reading that began less than age before
+// it was asked for: one from before an alert came would not show it. Of those that
+// wait for a reading the first begins another, which serves all of them.
 func (r *sharedReading) alerts(ctx context.Context, am Alertmanagers, age time.Duration) ([]Alert, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.began.IsZero() || time.Since(r.began) >= age {
+	asked := time.Now()
+	select {
+	case r.place <- struct{}{}:
+		defer func() { <-r.place }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the reading of Alertmanager that is under way: %w", ctx.Err())
+	}
+	if r.began.IsZero() || asked.Sub(r.began) >= age {
 		// The answer is for all who wait: it has a time of its own.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askWithin)
 		defer cancel()

@@ -2,6 +2,7 @@ package healer
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,5 +43,39 @@ func TestADecisionDoesNotRestOnOldAnswers(t *testing.T) {
 		s.wait(40 * time.Second)
 		s.in(stateWaiting, codeSilenced)
 		s.acts()
+	})
+}
+
+// slowAlerts answers after a while and counts its readings.
+type slowAlerts struct {
+	takes    time.Duration
+	readings int
+}
+
+func (a *slowAlerts) Alerts(context.Context) ([]Alert, bool, error) {
+	a.readings++
+	<-time.After(a.takes)
+	return nil, true, nil
+}
+
+func TestDecisionsThatAskAtOnceShareTheReadingThatBeganAfterThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		am, shared, began := &slowAlerts{takes: 2 * time.Second}, (&Engine{}).reading("main"), time.Now()
+		var all sync.WaitGroup
+		for i := range turns {
+			all.Go(func() {
+				<-time.After(time.Duration(i) * time.Millisecond)
+				if _, err := shared.alerts(t.Context(), am, shareFor); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(began); took > 4*time.Second+10*time.Millisecond || am.readings > 2 {
+			t.Errorf("%d decisions took %d readings and %s, want the one under way and one more", turns, am.readings, took)
+		}
+		if _, err := shared.alerts(t.Context(), am, 0); err != nil || am.readings > 3 {
+			t.Errorf("an alert that came this moment: %d readings, %v", am.readings, err)
+		}
 	})
 }
