@@ -339,15 +339,21 @@ func (r *sharedReading) alerts(ctx context.Context, am Alertmanagers, age time.D
 	return r.list, r.err
 }
 
-// veto finds an ObserverFault of the incident's cluster that names no service.
+// veto finds an ObserverFault that has not joined an incident: one of the cluster
+// that names no service, or one of this service that came a moment ago.
 func (e *Engine) veto(ctx context.Context, c *Case) string {
 	orphans, err := e.Store.Orphans(ctx)
 	if err != nil {
 		return "the store cannot be asked: " + err.Error()
 	}
 	for _, x := range orphans {
-		if x.Labels["alertname"] == alertObserver && e.keyOf(x) == "" && e.cluster(x.Source) == c.Incident.Cluster {
+		key := e.keyOf(x)
+		switch {
+		case x.Labels["alertname"] != alertObserver:
+		case key == "" && e.cluster(x.Source) == c.Incident.Cluster:
 			return "observer " + x.Labels["observer"] + ", no service named"
+		case key == c.Incident.Key:
+			return "observer " + x.Labels["observer"]
 		}
 	}
 	return ""
