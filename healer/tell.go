@@ -30,9 +30,14 @@ type notice struct {
 	Held       []string  `json:"held,omitempty"` // targets on which a mitigation is in place
 }
 
-// say puts one message to each contact into the outbox.
+// say puts one message to each contact into the outbox. Where there is none nothing
+// is said, and the audit trail says no word of it either: nobody would remember that
+// it was said, and it would be said again at each look.
 func (d desk) say(c *Case, kind, code, dedup, text string) {
-	in := c.Incident
+	in, to := c.Incident, d.escalate(c).To
+	if len(to) == 0 {
+		return
+	}
 	n := notice{
 		Version: "1", Kind: kind, Code: code, Text: fmt.Sprintf("%s: %s", in.Service, text), At: c.Now.UTC(),
 		Incident: in.ID, Cluster: in.Cluster, Service: in.Service, Scenario: in.Scenario, Severity: in.Severity,
@@ -42,13 +47,13 @@ func (d desk) say(c *Case, kind, code, dedup, text string) {
 	for _, m := range c.remaining() {
 		n.Held = append(n.Held, m.Target+" ("+m.Kind+", "+m.State+")")
 	}
-	for _, contact := range d.escalate(c).To {
+	for _, contact := range to {
 		c.Messages = append(c.Messages, Message{
 			ID: d.id(), Incident: in.ID, Kind: kind, Sink: contact,
 			Dedup: in.ID + "/" + dedup, Body: asJSON(n), CreatedAt: c.Now, NextAt: c.Now,
 		})
 	}
-	c.note("", "said_"+kind, Code(code), time.Time{}, map[string]any{"text": n.Text, "to": d.escalate(c).To})
+	c.note("", "said_"+kind, Code(code), time.Time{}, map[string]any{"text": n.Text, "to": to})
 }
 
 // handOver stops the machine: the incident is with a human from now on. next
