@@ -173,19 +173,25 @@ func (d *decoder) leaf(n *yaml.Node, v reflect.Value, path string, line int) {
 	switch want := wanted(v.Type()); {
 	case want != "" && (!own || n.Kind != yaml.ScalarNode):
 		d.mistake(line, path, "want "+want+", got "+describe(n))
-	case errors.As(err, &typed) && n.Kind == yaml.ScalarNode && (v.Kind() == reflect.Struct || v.Kind() == reflect.Map):
-		d.mistake(line, path, "want a mapping, got "+form(n))
-	case errors.As(err, &typed):
-		for _, text := range typed.Errors {
-			at := place.FindStringSubmatch(text)
-			if inner, err := strconv.Atoi(at[1]); err == nil {
-				line = inner
-			}
-			d.mistake(line, path, text[len(at[0]):])
-		}
-	default:
+	case !errors.As(err, &typed):
 		text := err.Error()
 		d.mistake(line, path, text[len(place.FindString(text)):])
+	case n.Kind == yaml.ScalarNode && (v.Kind() == reflect.Struct || v.Kind() == reflect.Map):
+		d.mistake(line, path, "want a mapping, got "+form(n))
+	default:
+		d.typeErrors(typed.Errors, path, line)
+	}
+}
+
+// typeErrors keeps what the library found within one node, each at the line
+// that it names.
+func (d *decoder) typeErrors(texts []string, path string, line int) {
+	for _, text := range texts {
+		at := place.FindStringSubmatch(text)
+		if inner, err := strconv.Atoi(at[1]); err == nil {
+			line = inner
+		}
+		d.mistake(line, path, text[len(at[0]):])
 	}
 }
 
