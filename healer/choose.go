@@ -355,6 +355,10 @@ func (d desk) aim(c *Case, k *choice, member map[string]string) *choice {
 		k.Lead = d.claimOf(d.claims(c, k.Scenario, c.Now), member[k.Service.MemberBy], k.Lead)
 	}
 	k.Data = data(c, k.Service, member, k.Lead)
+	// Judged is what will be sent: the incident as this choice makes it, and for the run,
+	// which is not born yet, values of its form.
+	k.Data.Incident.Scenario, k.Data.Incident.Scope = k.Scenario.Name, string(k.Verdict.Scope)
+	k.Data.Run.ID, k.Data.Run.Attempt, k.Data.Run.Fence = unborn, 1, 1
 	target, err := k.Plan.Target(k.Data)
 	if err != nil {
 		return k.refusal(err)
@@ -365,6 +369,9 @@ func (d desk) aim(c *Case, k *choice, member map[string]string) *choice {
 	k.Target = target
 	return k
 }
+
+// unborn stands for the id of a run while its plan is judged.
+const unborn = "unborn"
 
 // refusal turns a Refusal of a plan into the end of a choice.
 func (k *choice) refusal(err error) *choice {
