@@ -248,11 +248,6 @@ func (d desk) lead(c *Case, k *choice) {
 // steps are rendered alike to the end.
 func (d desk) leadOf(c *Case, r *Run) *Episode {
 	at := r.CreatedAt
-	for _, made := range c.Runs { // what puts back is rendered like what it puts back
-		if r.Purpose == purposePutBack && made.Purpose != purposePutBack && made.Plan == r.Plan && made.Target == r.Target {
-			at = made.CreatedAt
-		}
-	}
 	s, lead := d.scenario(c, at)
 	claims := d.claims(c, s, at)
 	if len(claims) > 0 {

@@ -26,6 +26,7 @@ type driver struct {
 
 	plan    *plan.Plan
 	service *plan.Service
+	before  *Case    // of the incident that made what is put back, if that is another one
 	watched []Sample // the service's proof beside a narrower one
 	own     bool     // the narrower proof was good
 }
@@ -85,6 +86,9 @@ func (v *driver) once(ctx context.Context) (done bool, err error) {
 		return true, fmt.Errorf("drive run %s: %w", v.id, ErrNotFound)
 	}
 	if v.plan == nil {
+		if v.before, err = v.e.madeBefore(ctx, c, r); err != nil {
+			return false, err
+		}
 		if v.plan, v.service, err = plan.FromText(r.PlanText); err != nil {
 			return v.unreadable(ctx, r.State, err)
 		}
@@ -337,11 +341,48 @@ func (v *driver) render(c *Case, r *Run, phase string) ([]plan.Rendered, error) 
 	return v.plan.Render(partOf(r, v.plan).steps(phase), v.data(c, r))
 }
 
+// lead finds the trigger that the run's templates see: what puts back is rendered
+// like what it puts back. Where nobody knows that any more there is none; a template
+// that needs it is refused then, and people are asked.
+func (v *driver) lead(c *Case, r *Run) *Episode {
+	m := c.of(r)
+	if r.Purpose != purposePutBack || m == nil {
+		return v.e.desk().leadOf(c, r)
+	}
+	if v.before != nil {
+		c = v.before
+	}
+	if made := c.run(m.Run); made != nil {
+		return v.e.desk().leadOf(c, made)
+	}
+	return nil
+}
+
+// madeBefore reads the case of an earlier incident that has left in place what a run
+// puts back; nil if it is this one's. Its alerts were closed with it or handed on to
+// this one.
+func (e *Engine) madeBefore(ctx context.Context, c *Case, r *Run) (*Case, error) {
+	m := c.of(r)
+	if r.Purpose != purposePutBack || m == nil || m.Incident == c.Incident.ID {
+		return nil, nil
+	}
+	before, err := e.Store.Read(ctx, m.Incident)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read incident %s, which left %s in place: %w", m.Incident, m.Target, err)
+	}
+	before.Episodes = append(before.Episodes, c.Episodes...)
+	slices.SortStableFunc(before.Episodes, func(a, b Episode) int { return a.OpenedAt.Compare(b.OpenedAt) })
+	return before, nil
+}
+
 // data is what the run's templates see.
 func (v *driver) data(c *Case, r *Run) plan.Data {
 	// Plan, service and member are those that the run began with; a reload meanwhile
 	// changes nothing for it.
-	x := data(c, v.service, r.Member, v.e.desk().leadOf(c, r))
+	x := data(c, v.service, r.Member, v.lead(c, r))
 	x.Run.ID, x.Run.Attempt, x.Run.Fence = r.ID, r.Attempt, v.claim.Fence
 	return x
 }
