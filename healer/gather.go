@@ -211,6 +211,7 @@ func (e *Engine) facts(ctx context.Context, c *Case) facts {
 	f := facts{Began: time.Now().Round(0), Healthy: CannotTell, Confirmed: CannotTell, When: CannotTell}
 	s := e.Book().Services[c.Incident.Service]
 	if s == nil {
+		f.Rung = e.desk().choose(c, f).rungKey() // nothing can be asked, and nothing need be asked again
 		return f
 	}
 	p := e.prometheus(s)

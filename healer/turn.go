@@ -82,6 +82,10 @@ var errAgain = errors.New("the case has changed, ask again")
 // and as much again.
 const factsHold = 2 * askWithin
 
+// askAgain is the pause before a decision is tried anew: what has changed may go on
+// changing.
+const askAgain = 100 * time.Millisecond
+
 // decide makes one decision over a claimed incident, within decideWithin.
 func (e *Engine) decide(ctx context.Context, id string, claim Claim) error {
 	deadline := time.Now().Add(decideWithin)
@@ -98,6 +102,7 @@ func (e *Engine) decide(ctx context.Context, id string, claim Claim) error {
 		if taken = errors.Is(err, ErrTaken); !taken && !errors.Is(err, errAgain) {
 			return err
 		}
+		pauseFor(ctx, askAgain)
 		// The claim must outlast the next round of asking.
 		if err := e.Store.Renew(ctx, id, "", claim, e.Lease); err != nil {
 			return err
