@@ -51,11 +51,16 @@ const recentIncidents = 1000
 
 // keyOf is the key of the incident that an episode belongs to; "" = no service.
 func (e *Engine) keyOf(x Episode) string {
-	service := e.Book().Map(x.Labels).Service
+	cluster, service := e.home(x)
 	if service == "" {
 		return ""
 	}
-	return e.cluster(x.Source) + "/" + service
+	return cluster + "/" + service
+}
+
+// home is the cluster and the service of an episode. Either may hold a slash.
+func (e *Engine) home(x Episode) (cluster, service string) {
+	return e.cluster(x.Source), e.Book().Map(x.Labels).Service
 }
 
 // cluster is that of a source.
@@ -77,7 +82,7 @@ func (e *Engine) joinGroup(ctx context.Context, key string, group []Episode, rec
 	if !open && !trigger {
 		return nil
 	}
-	cluster, service, _ := strings.Cut(key, "/")
+	cluster, service := e.home(group[0])
 	fresh := Incident{ID: e.NewID(), Key: key, Cluster: cluster, Service: service, State: stateLocating, Severity: 3}
 	ids := make([]string, 0, len(group))
 	for _, x := range group {

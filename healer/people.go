@@ -211,12 +211,16 @@ func (e *Engine) incidentHolding(ctx context.Context, mitigation string) (string
 	if i < 0 {
 		return "", fmt.Errorf("find mitigation %s among those that are not released: %w", mitigation, ErrNotFound)
 	}
+	made, err := e.Store.Read(ctx, held[i].Incident)
+	if err != nil {
+		return "", fmt.Errorf("read incident %s, which made mitigation %s: %w", held[i].Incident, mitigation, err)
+	}
 	open, err := e.Store.Incidents(ctx, false, recentIncidents)
 	if err != nil {
 		return "", fmt.Errorf("find the incident of mitigation %s: %w", mitigation, err)
 	}
 	for _, in := range open {
-		if in.Service == held[i].Service {
+		if in.Key == made.Incident.Key { // a service of that name may be in another cluster, too
 			return in.ID, nil
 		}
 	}

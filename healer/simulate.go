@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/onefiveten/onefiveten/healer/plan"
@@ -118,7 +117,7 @@ func (e *Engine) imagine(now time.Time, source string, bodies [][]byte) ([]Episo
 
 // simulate lets the pure steps decide over an imagined incident.
 func (e *Engine) simulate(ctx context.Context, now time.Time, key string, episodes []Episode) (Simulated, error) {
-	cluster, service, _ := strings.Cut(key, "/")
+	cluster, service := e.home(episodes[0])
 	c := &Case{
 		Now: now, World: blank{}, Episodes: episodes,
 		Incident: Incident{ID: "simulated", Key: key, Cluster: cluster, Service: service, State: stateLocating, Severity: 3},
