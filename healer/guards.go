@@ -144,9 +144,15 @@ func judgeAttempts(d desk, c *Case, k *choice, f facts) (ruling, error) {
 	if f.ChainErr != "" {
 		return ruling{Verb: verbRefuse, Code: codeCannotTell, Numbers: map[string]any{"earlier_incidents": f.ChainErr}}, nil
 	}
-	runs, err := c.World.PlanRuns(k.Plan.Name, k.Target, c.Now.Add(-attemptsSince))
+	since := c.Now.Add(-attemptsSince)
+	runs, err := c.World.PlanRuns(k.Plan.Name, k.Target, since)
 	if err != nil {
 		return ruling{}, err
+	}
+	for _, r := range c.Runs { // an incident may last for longer than that
+		if r.Plan == k.Plan.Name && r.Target == k.Target && r.CreatedAt.Before(since) {
+			runs = append(runs, r)
+		}
 	}
 	// Over all incidents of the chain: closing one and opening the next a minute
 	// later must not give a plan its attempts anew.
@@ -229,10 +235,14 @@ func (c *Case) full(slots []Slot) (ruling, error) {
 // failuresSince is the window whose failures make a cooldown grow.
 const failuresSince = 24 * time.Hour
 
+// countless failures make a cooldown as long as it may be.
+const countless = 1 << 20
+
 // judgeCooldown: a plan rests after each run on a target, longer after failures.
 // The pause counts from the end of a run, and from its beginning while it has none.
 func judgeCooldown(d desk, c *Case, k *choice, _ facts) (ruling, error) {
-	runs, err := c.World.PlanRuns(k.Plan.Name, k.Target, c.Now.Add(-failuresSince))
+	longest, _ := d.book.Limit(k.Plan, k.Service, countless)
+	runs, err := c.World.PlanRuns(k.Plan.Name, k.Target, c.Now.Add(-max(attemptsSince, longest)))
 	if err != nil {
 		return ruling{}, err
 	}
@@ -241,14 +251,11 @@ func judgeCooldown(d desk, c *Case, k *choice, _ facts) (ruling, error) {
 		if r.Purpose == purposePutBack || !r.counts() {
 			continue
 		}
-		if r.State == runFailed || r.State == runUnresolved {
+		at := latest(r.CreatedAt, r.EndedAt)
+		if (r.State == runFailed || r.State == runUnresolved) && at.After(c.Now.Add(-failuresSince)) {
 			failures++
 		}
-		for _, at := range []time.Time{r.CreatedAt, r.EndedAt} {
-			if at.After(last) {
-				last = at
-			}
-		}
+		last = latest(last, at)
 	}
 	pause, _ := d.book.Limit(k.Plan, k.Service, failures)
 	if last.IsZero() || !last.Add(pause).After(c.Now) {
