@@ -36,9 +36,13 @@ func (e *Engine) joinOrphans(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// One time for all questions of a pass: where Prometheus does not answer, the
+	// faults are heard of all the same, one after the other.
+	asking, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	var all error
 	for _, key := range order {
-		if err := e.joinGroup(ctx, key, groups[key], recent); err != nil {
+		if err := e.joinGroup(ctx, asking, key, groups[key], recent); err != nil {
 			all = errors.Join(all, fmt.Errorf("join the episodes of %s: %w", key, err))
 		}
 	}
@@ -73,8 +77,8 @@ func (e *Engine) cluster(source string) string {
 
 // joinGroup joins the orphans of one key. Alerts that are no trigger join an open
 // incident and wait where there is none; that none was closed meanwhile is judged
-// again inside the transaction.
-func (e *Engine) joinGroup(ctx context.Context, key string, group []Episode, recent []Incident) error {
+// again inside the transaction. asking bounds what is asked of Prometheus.
+func (e *Engine) joinGroup(ctx, asking context.Context, key string, group []Episode, recent []Incident) error {
 	open := slices.ContainsFunc(recent, func(in Incident) bool { return in.Key == key && in.ClosedAt.IsZero() })
 	trigger := slices.ContainsFunc(group, func(x Episode) bool { return x.Trigger })
 	// An ObserverFault may come before the fault that it vetoes: it stays an orphan
@@ -93,7 +97,7 @@ func (e *Engine) joinGroup(ctx context.Context, key string, group []Episode, rec
 		before := e.previous(key, recent)
 		fresh.Previous = before.ID
 		if readings = relapsed(before, group); readings == nil {
-			readings = e.startReadings(ctx, service, group)
+			readings = e.startReadings(asking, service, group)
 		}
 	}
 	var before figures
@@ -151,8 +155,6 @@ func (e *Engine) startReadings(ctx context.Context, service string, group []Epis
 	if s == nil || i < 0 || slices.ContainsFunc(group, func(x Episode) bool { return x.Trigger && !annotated(x).IsZero() }) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
-	defer cancel()
 	var list []startReading
 	for _, source := range []string{"probe_first_failure_timestamp_seconds", "ALERTS_FOR_STATE"} {
 		query := "min(" + source + "{service=" + strconv.Quote(service) + "} > 0)"
