@@ -170,7 +170,8 @@ func (e *Engine) toldBefore(dedup string) bool {
 
 // update is Store.Update with what belongs to every change: people are told
 // what is due, figures are counted after the commit, and loops are woken. If
-// the journal cannot be written a hand-over is sent directly, best effort.
+// the journal cannot be written, or does not answer in time, a hand-over is sent
+// directly, best effort; not if it is this process that is being stopped.
 func (e *Engine) update(ctx context.Context, incident, run string, by Claim, change func(*Case) error) error {
 	var before figures
 	var after *Case
@@ -186,7 +187,7 @@ func (e *Engine) update(ctx context.Context, incident, run string, by Claim, cha
 	switch {
 	case err == nil && after != nil:
 		e.kept(before, after)
-	case err != nil && after != nil && ctx.Err() == nil && !errors.Is(err, ErrLost) && !errors.Is(err, ErrTaken):
+	case err != nil && after != nil && !errors.Is(ctx.Err(), context.Canceled) && !errors.Is(err, ErrLost) && !errors.Is(err, ErrTaken):
 		e.sendDirectly(ctx, after.Messages)
 	}
 	return err
