@@ -65,8 +65,9 @@ func (e *Engine) deliverTo(ctx context.Context, list []Message) (all error) {
 			level.Warn(e.Logger).Log("msg", "a message was not delivered and is tried again", "sink", m.Sink, "kind", m.Kind, "tries", m.Tries+1, "err", cause)
 			failed = fmt.Errorf("put off, since a message before it was not delivered: %w", cause)
 		}
-		// The store keeps next as it is given; both clocks are this host's.
-		next := time.Now().Add(backOff(m.Tries))
+		// The store keeps next as it is given and compares it with its own clock, which is
+		// this host's but never runs back.
+		next := time.Now().Add(e.Store.Behind()).Add(backOff(m.Tries))
 		if err := e.Store.Delivered(ctx, m.ID, cause, next); err != nil {
 			all = errors.Join(all, fmt.Errorf("keep the delivery of message %s: %w", m.ID, err))
 		}
