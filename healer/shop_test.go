@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-kit/log"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
@@ -250,7 +251,7 @@ func (s *shop) Query(ctx context.Context, query string) ([]Point, error) {
 func selects(selector string, alert map[string]string) bool {
 	matchers, err := parser.NewParser(parser.Options{}).ParseMetricSelector(selector)
 	return err == nil && !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool {
-		return m.Name != labels.MetricName && m.Name != "alertstate" && !m.Matches(alert[m.Name])
+		return m.Name != model.MetricNameLabel && m.Name != "alertstate" && !m.Matches(alert[m.Name])
 	})
 }
 
