@@ -372,7 +372,7 @@ func TestFaultDetected_CarriesWhatTheReceiverReads(t *testing.T) {
 			KeepFiringFor: "30s",
 			Labels:        map[string]string{"severity": "page", "heal": "true"},
 			Annotations: map[string]string{
-				"summary":              `{{ $labels.service }}: {{ $value }} members bad by {{ $labels.signal }}`,
+				"summary":              `{{ $labels.service }}: members bad by {{ $labels.signal }}: {{ $value }}`,
 				"detect_bound_seconds": `{{ with printf "max(onefiveten_detect_bound_seconds{service=%q,signal=%q})" $labels.service $labels.signal | query }}{{ . | first | value }}{{ end }}`,
 				"fault_start":          `{{ with printf "onefiveten:fault_start_timestamp_seconds:min{service=%q,signal=%q}" $labels.service $labels.signal | query }}{{ . | first | value | printf "%.3f" }}{{ end }}`,
 			},

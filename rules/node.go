@@ -281,7 +281,7 @@ func stageAlerts(class string, keep time.Duration) []rule {
 		expr:    `sum by (service, owner, signal) (onefiveten:fault_members:sum{rule_set="<set>", mode="page"}) > 0`,
 		keep:    keep, labels: heal,
 		annotations: []label{
-			{"summary", `{{ $labels.service }}: {{ $value }} members bad by {{ $labels.signal }}`},
+			{"summary", `{{ $labels.service }}: members bad by {{ $labels.signal }}: {{ $value }}`},
 			{"detect_bound_seconds", `{{ with printf "max(onefiveten_detect_bound_seconds{service=%q,signal=%q})" $labels.service $labels.signal | query }}{{ . | first | value }}{{ end }}`},
 			{"fault_start", start},
 		},
@@ -304,7 +304,7 @@ func stageAlerts(class string, keep time.Duration) []rule {
 		expr:    `sum by (service, owner, signal) (onefiveten:service_located:sum{rule_set="<set>", mode="page"})`,
 		keep:    keep, labels: append(heal[:2:2], label{"scope", "service"}),
 		annotations: []label{
-			{"summary", `{{ $labels.service }}: the fault is in the service as a whole, {{ $value }} members bad`},
+			{"summary", `{{ $labels.service }}: the fault is in the service as a whole; members bad: {{ $value }}`},
 			{"fault_start", start},
 		},
 	}, {

@@ -35,7 +35,7 @@ func (c *scene) oneNode() {
 	c.expect(good+c.keep()-c.step, "FaultDetected", "FaultLocated")
 	c.expect(good + c.keep())
 	c.alert(fires, "FaultDetected", c.who(), []label{
-		{"summary", c.service.Name + ": 1 members bad by " + c.signal.Name},
+		{"summary", c.service.Name + ": members bad by " + c.signal.Name + ": 1"},
 		{"detect_bound_seconds", seconds(c.proof.Bound)},
 		began,
 	})
@@ -59,7 +59,7 @@ func (c *scene) allNodes() {
 	c.expect(fires - c.step)
 	c.expect(fires, "FaultDetected", "FaultLocated")
 	c.alert(fires, "FaultLocated", c.who(label{"scope", "service"}), []label{
-		{"summary", c.service.Name + ": the fault is in the service as a whole, 3 members bad"}, began,
+		{"summary", c.service.Name + ": the fault is in the service as a whole; members bad: 3"}, began,
 	})
 }
 
@@ -151,7 +151,7 @@ func (c *scene) restarted() {
 	c.expect(back, "FaultDetected", "FaultLocated")
 	c.expect(back+c.every, "FaultDetected", "FaultLocated")
 	c.alert(back, "FaultDetected", c.who(), []label{
-		{"summary", c.service.Name + ": 1 members bad by " + c.signal.Name},
+		{"summary", c.service.Name + ": members bad by " + c.signal.Name + ": 1"},
 		{"detect_bound_seconds", seconds(c.proof.Bound)},
 		began,
 	})

@@ -123,13 +123,13 @@ one node is down, located, overdue, recovered
   12m25s firing: FaultDetected shop 1, FaultLocated shop 1
   12m54s firing: FaultDetected shop 1, FaultLocated shop 1
   12m55s firing: 
-  1m15s FaultDetected[{map[heal:true owner:team-shop service:shop severity:page signal:availability] map[detect_bound_seconds:34 fault_start:61.666 summary:shop: 1 members bad by availability]}]
+  1m15s FaultDetected[{map[heal:true owner:team-shop service:shop severity:page signal:availability] map[detect_bound_seconds:34 fault_start:61.666 summary:shop: members bad by availability: 1]}]
   1m15s FaultLocated[{map[heal:true member:n2 node:n2 owner:team-shop scope:node service:shop severity:page signal:availability] map[evidence:1 of node n2 bad, of all nodes 0.33 fault_start:61.666 summary:shop: the fault is in node n2]}]
   11m5s RecoveryOverdue[{map[heal:true owner:team-shop service:shop severity:page signal:availability] map[fault_start:61.666 summary:shop: in fault for 10m 3s]}]
 all nodes are down: the service as a whole
   1m14s firing: 
   1m15s firing: FaultDetected shop 1, FaultLocated shop 1
-  1m15s FaultLocated[{map[heal:true owner:team-shop scope:service service:shop severity:page signal:availability] map[fault_start:61.666 summary:shop: the fault is in the service as a whole, 3 members bad]}]
+  1m15s FaultLocated[{map[heal:true owner:team-shop scope:service service:shop severity:page signal:availability] map[fault_start:61.666 summary:shop: the fault is in the service as a whole; members bad: 3]}]
 the only node is down: the service as a whole
   1m15s firing: FaultDetected shop 1, FaultLocated shop 1
   1m15s count by (scope) (ALERTS{alertname="FaultLocated"}): scope=service 1
@@ -175,7 +175,7 @@ an exporter restarts in a fault: the alert stays, and so does its clock
   2m35s firing: FaultDetected shop 1, FaultLocated shop 1
   2m40s firing: FaultDetected shop 1, FaultLocated shop 1
   2m35s onefiveten:fault_start_timestamp_seconds:min: onefiveten:fault_start_timestamp_seconds:minmode=page owner=team-shop rule_set=page-node shop signal=availability 61.666
-  2m35s FaultDetected[{map[heal:true owner:team-shop service:shop severity:page signal:availability] map[detect_bound_seconds:34 fault_start:61.666 summary:shop: 1 members bad by availability]}]
+  2m35s FaultDetected[{map[heal:true owner:team-shop service:shop severity:page signal:availability] map[detect_bound_seconds:34 fault_start:61.666 summary:shop: members bad by availability: 1]}]
 a fault comes back: within 2m the clock goes on, later it begins anew
   1m15s onefiveten:fault_start_timestamp_seconds:min: onefiveten:fault_start_timestamp_seconds:minmode=page owner=team-shop rule_set=page-node shop signal=availability 61.666
   2m25s onefiveten:fault_start_timestamp_seconds:min: 
