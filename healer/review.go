@@ -91,7 +91,11 @@ func reviewHead(p *page, c *Case) {
 		if !e.ClosedAt.IsZero() {
 			ended = e.CloseReason + " " + stamp(e.ClosedAt)
 		}
-		p.line("  - %s since %s, %s: %s", code(e.Labels["alertname"]), stamp(e.StartsAt), ended, code(e.Annotations["summary"]))
+		summary := ""
+		if text := e.Annotations["summary"]; text != "" {
+			summary = ": " + code(text)
+		}
+		p.line("  - %s since %s, %s%s", code(e.Labels["alertname"]), stamp(e.StartsAt), ended, summary)
 	}
 }
 
@@ -190,12 +194,13 @@ func reviewDecisions(p *page, c *Case) {
 	}
 }
 
-// onRung names the rung that a decision was about; without a plan there was none.
+// onRung names the rung that a decision was about, counted from 1 as people do;
+// without a plan there was none.
 func onRung(x Decision) string {
 	if x.Plan == "" {
 		return ""
 	}
-	text := fmt.Sprintf(", rung %d, plan %s", x.Rung, code(x.Plan))
+	text := fmt.Sprintf(", rung %d, plan %s", x.Rung+1, code(x.Plan))
 	if x.Target != "" {
 		text += " on " + code(x.Target)
 	}
@@ -211,19 +216,66 @@ func reviewRuns(p *page, c *Case) {
 	}
 	for i := range c.Runs {
 		r := &c.Runs[i]
-		p.line("- %s %s: %s on %s, attempt %d, mode %s%s: **%s**%s", stamp(r.CreatedAt), r.Purpose, code(r.Plan), code(r.Target),
-			r.Attempt, r.Mode, askedBy(r), r.State, because(r.Reason))
+		p.line("- %s %s: %s on %s%s, mode %s%s: **%s**%s", stamp(r.CreatedAt), r.Purpose, code(r.Plan), code(r.Target),
+			attemptOf(r), r.Mode, askedBy(r), r.State, because(r.Reason))
 		p.line("  - run %s, plan hash %s", code(r.ID), code(r.PlanHash))
 		for _, s := range r.Steps {
-			p.line("  - step %s %d, try %d, claim fence %d at %s: %s: %s", s.Phase, s.N, s.Try, s.Fence, stamp(s.IntentAt), code(s.What), outcomeOf(s))
+			p.line("  - step %s %d, try %d, claim fence %d at %s: %s: %s", s.Phase, s.N+1, s.Try, s.Fence, stamp(s.IntentAt), code(s.What), outcomeOf(s))
 		}
 		if !r.FenceAt.IsZero() {
 			p.line("  - time fence %s", stamp(r.FenceAt))
 		}
-		for _, x := range r.Samples {
-			p.line("  - proof at %s: %s %s", stamp(x.At), x.Answer, code(x.Numbers))
-		}
+		reviewProof(p, r.Samples)
 	}
+}
+
+// reviewProof asks each question once, by a letter, and then gives every sample in
+// one line: what differs from one to the next is what a reader looks for.
+func reviewProof(p *page, samples []Sample) {
+	var asked []string
+	for _, x := range samples {
+		var all []reading
+		if err := json.Unmarshal([]byte(x.Numbers), &all); err != nil {
+			p.line("  - proof at %s: %s %s", stamp(x.At), x.Answer, code(x.Numbers)) // of an older program
+			continue
+		}
+		questions, got := make([]string, len(all)), make([]string, len(all))
+		for i, r := range all {
+			questions[i] = fmt.Sprintf("%s %s", code(r.Query), code(r.Want))
+			got[i] = fmt.Sprintf("; %s %s%s", letter(i), code(strings.Join(r.Got, ", ")), unless(r))
+		}
+		if !slices.Equal(asked, questions) {
+			for i, q := range questions {
+				p.line("  - proof asks %s: %s", letter(i), q)
+			}
+			asked = questions
+		}
+		p.line("  - proof at %s: %s%s", stamp(x.At), x.Answer, strings.Join(got, ""))
+	}
+}
+
+// letter names the question i: A to Z, then by its number.
+func letter(i int) string {
+	if i < 26 {
+		return string(rune('A' + i))
+	}
+	return fmt.Sprintf("Q%d", i+1)
+}
+
+// unless says why a reading is not good.
+func unless(r reading) string {
+	if r.Answer == Good {
+		return ""
+	}
+	return fmt.Sprintf(" %s: %s", r.Answer, code(r.Why))
+}
+
+// attemptOf counts the tries of a rung; what puts back is no try.
+func attemptOf(r *Run) string {
+	if r.Purpose == purposePutBack {
+		return ""
+	}
+	return fmt.Sprintf(", attempt %d", r.Attempt)
 }
 
 // askedBy names the person who asked for a run.

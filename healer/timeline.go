@@ -56,7 +56,7 @@ func runMoments(r *Run, add func(at time.Time, what, format string, args ...any)
 		if s.Outcome != "" {
 			outcome = fmt.Sprintf("%s after %s", s.Outcome, s.FinishedAt.Sub(s.IntentAt))
 		}
-		add(s.IntentAt, "step", "%s %d try %d: %s: %s", s.Phase, s.N, s.Try, quoted(s.What), outcome)
+		add(s.IntentAt, "step", "%s %d try %d: %s: %s", s.Phase, s.N+1, s.Try, quoted(s.What), outcome)
 	}
 	for i, x := range r.Samples {
 		if i == 0 || r.Samples[i-1].Answer != x.Answer {
@@ -70,7 +70,7 @@ func runMoments(r *Run, add func(at time.Time, what, format string, args ...any)
 func decisionText(x Decision) string {
 	text := fmt.Sprintf("%s (%s): %s", x.Verb, x.Code, meaning(x.Code))
 	if x.Plan != "" {
-		text = fmt.Sprintf("rung %d %s %s: %s", x.Rung, x.Plan, x.Target, text)
+		text = fmt.Sprintf("rung %d %s %s: %s", x.Rung+1, x.Plan, x.Target, text)
 	}
 	if x.Repeats > 0 {
 		text += fmt.Sprintf(", %d times more until %s", x.Repeats, stamp(x.LastAt))

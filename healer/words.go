@@ -130,6 +130,8 @@ const (
 // meanings say a code in words, for people.
 var meanings = map[Code]string{
 	codeAct:              "all guards allow",
+	codeApproved:         "a person has approved it",
+	codeManual:           "a person asked for it",
 	codeWhenFalse:        "a condition of the plan does not hold",
 	codeDisabled:         "the plan or the service is switched off",
 	codeAlreadyHeld:      "this mitigation is in place already",

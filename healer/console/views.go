@@ -14,7 +14,8 @@ import (
 )
 
 // Incident is one incident as the API shows it. Instants are RFC 3339, UTC,
-// to the millisecond; empty ones are left out.
+// to the millisecond; empty ones are left out. Rungs, rounds and steps count from
+// 0 in the API; in texts for people rungs and steps count from 1.
 type Incident struct {
 	ID         string          `json:"id"`
 	Service    string          `json:"service"`
