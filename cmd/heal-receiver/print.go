@@ -94,7 +94,7 @@ func printDecisions(w io.Writer, all []console.Decision) {
 		if err != nil || len(d.Numbers) == 0 {
 			numbers = []byte("-")
 		}
-		rows = append(rows, []any{d.Verb, d.Code, d.Rung+1, dash(d.Plan), dash(d.Target), clock(d.At), d.Repeats, string(numbers)})
+		rows = append(rows, []any{d.Verb, d.Code, d.Rung + 1, dash(d.Plan), dash(d.Target), clock(d.At), d.Repeats, string(numbers)})
 	}
 	table(w, rows...)
 }
@@ -104,7 +104,7 @@ func printRuns(w io.Writer, all []console.Run) {
 		fmt.Fprintf(w, "\nrun %s: %s %s of %s on %s, attempt %d, mode %s: %s %s\n", r.ID, r.Purpose, r.Plan, r.Kind, r.Target, r.Attempt, r.Mode, r.State, r.Reason)
 		rows := [][]any{}
 		for _, s := range r.Steps {
-			rows = append(rows, []any{"  " + s.Phase, s.N+1, "try " + fmt.Sprint(s.Try), s.What, clock(s.IntentAt), dash(s.Outcome)})
+			rows = append(rows, []any{"  " + s.Phase, s.N + 1, "try " + fmt.Sprint(s.Try), s.What, clock(s.IntentAt), dash(s.Outcome)})
 		}
 		table(w, rows...)
 		good := 0
