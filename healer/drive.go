@@ -100,6 +100,11 @@ func (v *driver) once(ctx context.Context) (done bool, err error) {
 	if !r.DueAt.After(c.Now) {
 		return false, v.timeUp(ctx, r.State)
 	}
+	return v.proceed(ctx, c, r)
+}
+
+// proceed does what the state of a run asks for.
+func (v *driver) proceed(ctx context.Context, c *Case, r *Run) (done bool, err error) {
 	switch r.State {
 	case runReady:
 		return v.begin(ctx)

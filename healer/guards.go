@@ -154,20 +154,24 @@ func judgeAttempts(d desk, c *Case, k *choice, f facts) (ruling, error) {
 			runs = append(runs, r)
 		}
 	}
-	// Over all incidents of the chain: closing one and opening the next a minute
-	// later must not give a plan its attempts anew.
-	had := 0
-	for _, r := range runs {
-		mine := r.Incident == c.Incident.ID || slices.Contains(f.Chain, r.Incident)
-		if mine && r.Purpose == purposeRung && r.counts() {
-			had++
-		}
-	}
+	had := c.attempts(runs, f.Chain)
 	_, most := d.book.Limit(k.Plan, k.Service, 0)
 	if had < most {
 		return ruling{}, nil
 	}
 	return ruling{Verb: verbNotApplicable, Code: codeAttemptsSpent, Numbers: map[string]any{"had": had, "attempts": most}}, nil
+}
+
+// attempts counts those among runs over all incidents of the chain: closing one and
+// opening the next a minute later must not give a plan its attempts anew.
+func (c *Case) attempts(runs []Run, chain []string) (had int) {
+	for _, r := range runs {
+		mine := r.Incident == c.Incident.ID || slices.Contains(chain, r.Incident)
+		if mine && r.Purpose == purposeRung && r.counts() {
+			had++
+		}
+	}
+	return had
 }
 
 // locks are the targets that a run holds: its own and its service's.
