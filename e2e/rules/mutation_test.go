@@ -2,6 +2,8 @@ package rules_test
 
 import (
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +53,7 @@ var mutations = []mutation{
 	{"isolated nodes stay in the fault", "record: onefiveten:member_fault:bool", "== 1,", "== 2,", isolated},
 	{"a receiver that is heard is not believed", "record: onefiveten:member_fault:bool", " unless on (job, instance) heal_incidents", "", putBack},
 	{"up is taken for being heard", "record: onefiveten:member_fault:bool", "unless on (job, instance) heal_incidents", "unless on (job, instance) up", isolated},
+	{"well members are counted", "record: onefiveten:fault_members:sum", "sum by", "count by", healthy},
 	{"the start is carried too long", "record: onefiveten:fault_start", "[1m59s500ms]", "[4m59s500ms]", flaps},
 	{"the start is carried too short", "record: onefiveten:fault_start", "[1m59s500ms]", "[44s500ms]", flaps},
 	{"the start is not carried", "record: onefiveten:fault_start", "sum{rule_set=\"page-node\"} > 0)", "sum{rule_set=\"page-node\"} > 99)", restarts},
@@ -108,6 +111,28 @@ func (m mutation) change(t *testing.T, text string) string {
 		t.Fatalf("the rule %q does not hold %q", m.rule, m.old)
 	}
 	return head + m.rule + mistaken
+}
+
+// ruleName finds the rules of a file by the line that begins each.
+var ruleName = regexp.MustCompile(`(?m)^      - ((?:record|alert): \S+)$`)
+
+func TestMutations_CoverEveryRule(t *testing.T) {
+	files, _, err := rules.Generate(spec("shop", 5, 2, 15, 5, "a", "b", "c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for name, data := range files {
+		for _, m := range ruleName.FindAllStringSubmatch(string(data), -1) {
+			found++
+			if !slices.ContainsFunc(mutations, func(one mutation) bool { return strings.HasPrefix(m[1], one.rule) }) {
+				t.Errorf("%s: no mutation breaks %q", name, m[1])
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("%d rules were found in the files, want all that are generated", found)
+	}
 }
 
 // TestMutations_EachFailsItsCase runs the case that is there for a mistake. Three
