@@ -57,6 +57,9 @@ var told = []string{
 	"healer/incident.go", "healer/run.go", "healer/mitigation.go", "healer/choose.go", "healer/guards.go",
 }
 
+// positions tells the lines of what forEachFile parses.
+var positions = token.NewFileSet()
+
 // forEachFile parses every file of the root module that is not a test.
 func forEachFile(t *testing.T, visit func(name, room string, f *ast.File)) {
 	t.Helper()
@@ -70,7 +73,7 @@ func forEachFile(t *testing.T, visit func(name, room string, f *ast.File)) {
 		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 			return nil
 		}
-		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		f, err := parser.ParseFile(positions, name, nil, parser.ParseComments)
 		if err != nil {
 			return err
 		}
@@ -143,6 +146,27 @@ func TestHouse_PureRoomsAreToldTheTime(t *testing.T) {
 			return true
 		})
 	})
+}
+
+// longest is how many lines a function may have.
+const longest = 80
+
+func TestHouse_FunctionsAreShort(t *testing.T) {
+	var lines []int
+	forEachFile(t, func(name, _ string, f *ast.File) {
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Body != nil {
+				n := positions.Position(fn.End()).Line - positions.Position(fn.Pos()).Line + 1
+				if lines = append(lines, n); n > longest {
+					t.Errorf("%s: %s has %d lines, want %d at most", name, fn.Name.Name, n, longest)
+				}
+			}
+		}
+	})
+	slices.Sort(lines)
+	if p90 := lines[len(lines)*9/10]; p90 > 40 {
+		t.Errorf("nine of ten functions have up to %d lines, want 40 at most", p90)
+	}
 }
 
 func TestHouse_NoInitAndNoDefaultRegistry(t *testing.T) {
