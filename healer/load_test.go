@@ -26,7 +26,7 @@ func many(t *testing.T, n int) []string {
 func TestTenThousandAlertsOf500ServicesAreAllDecidedOnce(t *testing.T) {
 	const services, each = 500, 20
 	book := shopWith(t, many(t, services)...)
-	began, before := time.Now(), 0
+	before := 0
 	inShop(t, book, func(s *shop) {
 		s.set(func() { s.up["b"] = false })
 		synctest.Wait()
@@ -76,7 +76,4 @@ func TestTenThousandAlertsOf500ServicesAreAllDecidedOnce(t *testing.T) {
 		}
 		s.acts()
 	})
-	if took := time.Since(began); took > 5*time.Minute {
-		t.Errorf("it took %s of real time", took)
-	}
 }
