@@ -39,10 +39,10 @@ help: ## list the targets
 build: ## both binaries into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/probe-exporter ./cmd/heal-receiver
 
-test: lint unit stack e2e ## everything: formatting and vet, unit tests with the race detector, real Prometheus and Alertmanager
+test: lint unit stack e2e ## everything: lint, unit tests with the race detector, real Prometheus and Alertmanager
 	@echo "make test: all passed"
 
-unit: ## the tests that need no other program
+unit: ## the tests that need no other server
 	go test -race ./...
 
 stack: ## build or fetch the real Prometheus, Alertmanager, promtool and amtool of both generations

@@ -55,7 +55,7 @@ func stages() []stage {
 	}
 }
 
-// GuardsNotBuilt names the guards that answer "allow: not built". Mode auto
+// GuardsNotBuilt names the guards that are not built yet and always allow. Mode auto
 // needs the owner's word that the risk is taken.
 func GuardsNotBuilt() []string {
 	list := []string{"S6 blast radius"} // of its stage only no_rolling is built

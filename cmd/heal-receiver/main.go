@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func (a *app) run(ctx context.Context, args []string) int {
 	code := -1
 	k := kingpin.New("heal-receiver", "Carries out remediation for Alertmanager: decides, acts, verifies, undoes, hands over, reviews.")
-	k.UsageWriter(a.stderr).ErrorWriter(a.stderr).Terminate(func(c int) { code = c })
+	k.UsageWriter(a.stdout).ErrorWriter(a.stderr).Terminate(func(c int) { code = c })
 	k.Version(version.Print("heal-receiver")).HelpFlag.Short('h')
 	a.define(k)
 	command, err := k.Parse(args)

@@ -59,7 +59,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	code := -1
 	k := kingpin.New("probe-exporter", "Probes targets on a schedule and on /probe, keeps thresholds of what it finds, and makes the rules that alert on them.")
 	// The library ends the process on --help and --version unless it is told not to.
-	k.UsageWriter(a.stderr).ErrorWriter(a.stderr).Terminate(func(c int) { code = c })
+	k.UsageWriter(a.stdout).ErrorWriter(a.stderr).Terminate(func(c int) { code = c })
 	k.Version(version.Print("probe-exporter")).HelpFlag.Short('h')
 	a.define(k)
 	command, err := k.Parse(args)

@@ -538,8 +538,8 @@ func TestUsage_EndsWithTwo(t *testing.T) {
 		}
 	}
 	for _, arg := range []string{"--help", "-h", "--version"} {
-		if code, _, stderr := call(t, arg); code != 0 || !strings.Contains(stderr, "probe-exporter") {
-			t.Errorf("%s: ended with %d: %s", arg, code, stderr)
+		if code, stdout, stderr := call(t, arg); code != 0 || !strings.Contains(stdout, "probe-exporter") || stderr != "" {
+			t.Errorf("%s: ended with %d: %s%s", arg, code, stdout, stderr)
 		}
 	}
 }

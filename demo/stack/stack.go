@@ -62,11 +62,11 @@ func pairs() []pair {
 	return []pair{
 		{
 			module: "github.com/prometheus/prometheus", folder: "prometheus", names: [2]string{"prometheus", "promtool"},
-			tags: "remove_all_sd", oldest: [2]int{2, 42}, usually: "about 4 minutes on 2 cores",
+			tags: "remove_all_sd", oldest: [2]int{2, 42}, usually: "some minutes",
 		},
 		{
 			module: "github.com/prometheus/alertmanager", folder: "alertmanager", names: [2]string{"alertmanager", "amtool"},
-			aliases: []string{"prometheus-alertmanager"}, oldest: [2]int{0, 25}, usually: "about 1 minute on 2 cores",
+			aliases: []string{"prometheus-alertmanager"}, oldest: [2]int{0, 25}, usually: "a minute or so",
 		},
 	}
 }
