@@ -25,14 +25,20 @@ type webhookSink struct {
 // NewWebhook gives the sink of a contact: each message is one POST of its
 // notice as JSON. 2xx is delivered, anything else is tried again. Redirects
 // are not followed. The header Idempotency-Key tells a second delivery of the
-// same message.
+// same message. A url_file is read now and at each message; one that is missing or
+// holds no address is an error.
 func NewWebhook(c plan.Contact) (Sink, error) {
 	client, err := config.NewClientFromConfig(c.HTTPConfig, "webhook", config.WithUserAgent("onefiveten"))
 	if err != nil {
 		return nil, fmt.Errorf("http_config: %w", err)
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &webhookSink{contact: c, http: client}, nil
+	w := &webhookSink{contact: c, http: client}
+	// People must be told when it counts: a file that is missing is a mistake now.
+	if _, err := w.url(); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // Send delivers one message.
@@ -65,9 +71,13 @@ func (w *webhookSink) url() (string, error) {
 	}
 	text, err := os.ReadFile(w.contact.URLFile)
 	if err != nil {
-		return "", fmt.Errorf("url_file: %w", err)
+		return "", fmt.Errorf("reading url_file: %w", err)
 	}
-	return strings.TrimSpace(string(text)), nil
+	to := strings.TrimSpace(string(text))
+	if u, err := url.Parse(to); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return "", fmt.Errorf("url_file %s: want one address in it, http://host:port/path or https://…", w.contact.URLFile)
+	}
+	return to, nil
 }
 
 // withoutURL keeps the cause of an error of package net/http or net/url alone.

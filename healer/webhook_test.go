@@ -72,8 +72,31 @@ func TestWebhook_WhatIsNot2xxIsNotDeliveredAndTheURLStaysSecret(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("a URL that is none: got error %v, want one without the URL", err)
 	}
-	err = newSink(t, plan.Contact{URLFile: "/nowhere/url"}).Send(t.Context(), healer.Message{Sink: "desk"})
-	if err == nil || !strings.Contains(err.Error(), "url_file") {
+}
+
+func TestAContactWithoutAnAddressIsAMistakeAtLoad(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "url")
+	_, err := healer.NewWebhook(plan.Contact{URLFile: file})
+	if err == nil || !strings.Contains(err.Error(), "reading url_file: open "+file) {
 		t.Errorf("a missing file: got error %v, want url_file named", err)
+	}
+	for _, text := range []string{"", "secret-token", "ftp://secret"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := healer.NewWebhook(plan.Contact{URLFile: file})
+		if err == nil || !strings.Contains(err.Error(), "url_file "+file+": want one address in it") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("a file with %q: got error %v, want what belongs into it and not what it holds", text, err)
+		}
+	}
+	if err := os.WriteFile(file, []byte("http://127.0.0.1:1/\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sink := newSink(t, plan.Contact{URLFile: file})
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := sink.Send(t.Context(), healer.Message{Sink: "desk"}); err == nil || !strings.Contains(err.Error(), "reading url_file") {
+		t.Errorf("a file that has gone: got error %v, want it named", err)
 	}
 }
