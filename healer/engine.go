@@ -132,7 +132,7 @@ func (e *Engine) loop(ctx context.Context, name string, every time.Duration, do 
 	e.work.Go(func() {
 		for ctx.Err() == nil {
 			if err := do(ctx); err != nil && ctx.Err() == nil {
-				level.Error(e.Logger).Log("msg", "a loop of the engine met trouble and goes on", "loop", name, "err", err)
+				level.Error(e.Logger).Log("msg", "a loop of the engine met trouble and tries again", "loop", name, "in", every, "err", err)
 				if name == "incidents" || name == "runs" { // what they meet is the store's
 					e.tellTrouble(ctx, troubleJournal, fmt.Sprintf("heal-receiver cannot use its journal and does nothing while this lasts: %v", err))
 				}

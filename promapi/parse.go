@@ -60,6 +60,9 @@ func refusal(status int, body []byte) error {
 	if json.Unmarshal(body, &e) == nil && e.Error != "" {
 		return fmt.Errorf("got %d %s, want 200: %s: %s", status, http.StatusText(status), e.ErrorType, cut(e.Error))
 	}
+	if status == http.StatusNotFound {
+		return errors.New("got 404 Not Found, want 200; is this the URL of a Prometheus API?")
+	}
 	return fmt.Errorf("got %d %s, want 200", status, http.StatusText(status))
 }
 

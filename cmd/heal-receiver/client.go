@@ -121,12 +121,23 @@ func (c *client) call(ctx context.Context, method, path string, form url.Values)
 		return nil, fmt.Errorf("reading the answer of %s: %w", req.URL, err)
 	}
 	if to := resp.Header.Get("Location"); resp.StatusCode/100 == 3 {
-		return nil, fmt.Errorf("%s %s: got %s to %q: redirects are not followed; give --url the address of heal-receiver itself", method, path, resp.Status, to)
+		return nil, fmt.Errorf("%s %s: got %s to %q: redirects are not followed; give --url the address of heal-receiver itself", method, c.base+path, resp.Status, to)
 	}
 	if resp.StatusCode/100 != 2 {
-		return nil, fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, reason(body))
+		return nil, fmt.Errorf("%s %s: %s: %s%s", method, c.base+path, resp.Status, reason(body), hint(resp))
 	}
 	return body, nil
+}
+
+// hint says what to do about an answer. One that is no JSON is not of our API.
+func hint(resp *http.Response) string {
+	switch {
+	case resp.StatusCode == http.StatusUnauthorized:
+		return "; give --token-file, or --user with --password-file"
+	case !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json"):
+		return "; is --url the address of heal-receiver?"
+	}
+	return ""
 }
 
 // reason is the error text of an answer of the API, or the answer itself.

@@ -23,6 +23,8 @@ func TestOnlyTheReceiversOwnWordMakesAnOperationDone(t *testing.T) {
 	}{
 		{"a proxy that wants a login", login, `302 Found to "/login": redirects are not followed`},
 		{"another server", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<h1>It works!</h1>") }), "is heal-receiver there?"},
+		{"a wrong path", http.NotFoundHandler(), "/api/v1/incidents/01I:take: 404 Not Found: 404 page not found; is --url the address of heal-receiver?"},
+		{"no credential", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }), "; give --token-file, or --user with --password-file"},
 		{"an answer about another", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"id":"01J","done":"take"}`) }), "is heal-receiver there?"},
 	} {
 		server := httptest.NewServer(test.Handler)

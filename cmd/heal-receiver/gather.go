@@ -33,7 +33,7 @@ func (r *receiver) gather(ctx context.Context) time.Duration {
 		wait, err = r.groupWait(ctx)
 	}
 	if err != nil {
-		level.Warn(r.logger).Log("msg", "gather is not configured and cannot be read", "used", gatherUnreadable, "err", err)
+		level.Warn(r.logger).Log("msg", "gather is not configured and cannot be read: set it, or restart when the servers answer", "used", gatherUnreadable, "err", err)
 		return gatherUnreadable
 	}
 	pause := max(every+wait, gatherLeast)

@@ -166,11 +166,12 @@ func (r *receiver) reload() error {
 	defer r.reloads.Unlock()
 	next, err := load(r.app.configFile, r.app.acceptRisk)
 	if err == nil && journalFile(next.book, r.app.stateDir) != journalFile(r.now.Load().book, r.app.stateDir) {
-		err = errors.New("storage has changed: restart to move the journal")
+		err = fmt.Errorf("moving the journal at reload: got %s, want %s as before: restart to move it",
+			journalFile(next.book, r.app.stateDir), journalFile(r.now.Load().book, r.app.stateDir))
 	}
 	if err != nil {
 		r.loadedOK.Set(0)
-		level.Error(r.logger).Log("msg", "the new configuration is refused, the old one stays in force", "err", err)
+		level.Error(r.logger).Log("msg", "the new configuration is refused, the old one stays in force", "file", r.app.configFile, "err", err)
 		return err
 	}
 	r.now.Store(next)

@@ -387,7 +387,7 @@ probe_failed_due_to_regex 0
 		code          int
 		want          string
 	}{
-		{"module=none&target=x", "", 400, "unknown module \"none\"\n"},
+		{"module=none&target=x", "", 400, "unknown module \"none\", want one of banner, http_2xx, vhost\n"},
 		{"", "", 400, "parameter target is missing\n"},
 		{"target=x&debug=true", "", 400, "parameter debug: known, not yet available\n"},
 		{"target=x&module=vhost&hostname=b.test", "", 400, "hostname \"b.test\" contradicts the header Host: a.test of the module\n"},

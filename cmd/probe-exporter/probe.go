@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,7 +36,7 @@ func (e *exporter) probe(w http.ResponseWriter, r *http.Request) {
 	p := e.current.Load().probers[name]
 	if p == nil {
 		e.metrics.unknown.Inc()
-		http.Error(w, fmt.Sprintf("unknown module %q", name), http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf("unknown module %q, want one of %s", name, strings.Join(slices.Sorted(maps.Keys(e.current.Load().probers)), ", ")), http.StatusBadRequest)
 		return
 	}
 	timeout, err := deadline(r.Header.Get(scrapeTimeout), p.Timeout(), e.offset)

@@ -176,7 +176,7 @@ func (s *Store) checkPragmas() error {
 	for _, p := range []struct{ name, want string }{{"journal_mode", "wal"}, {"synchronous", "2"}, {"foreign_keys", "1"}} {
 		var got string
 		if err := s.write.QueryRow("pragma " + p.name).Scan(&got); err != nil {
-			return fmt.Errorf("asking for pragma %s: %w", p.name, err)
+			return fmt.Errorf("asking for pragma %s, want a journal of heal-receiver in that file: %w", p.name, err)
 		}
 		if got != p.want {
 			return fmt.Errorf("pragma %s is %q, want %q: the file system may not support it", p.name, got, p.want)
