@@ -100,11 +100,8 @@ func targetURL(target string) (*url.URL, error) {
 		target = "http://" + target
 	}
 	u, err := url.Parse(target)
-	if err != nil {
-		if outer := (*url.Error)(nil); errors.As(err, &outer) {
-			err = outer.Err
-		}
-		return nil, fmt.Errorf("target: %w", err)
+	if err != nil { // which may quote a part of it
+		return nil, errors.New("target: it is no URL; want http://host:port/path")
 	}
 	if u.Hostname() == "" {
 		return nil, errors.New("target: the URL has no host")

@@ -84,7 +84,7 @@ probe_http_version 0
 probe_failed_due_to_regex 0
 `)
 	r = ask(t, "{prober: http}", "http://[::1")
-	wantReason(t, r, Internal, "missing ']' in host")
+	wantReason(t, r, Internal, "it is no URL; want http://host:port/path")
 	wantExposition(t, r, `probe_http_content_length 0
 probe_http_uncompressed_body_length 0
 probe_http_redirects 0
@@ -268,7 +268,7 @@ func TestHTTP_EveryReasonOfAFailure(t *testing.T) {
 		{"body_file: /nowhere", plain, Internal, "body_file: open /nowhere: no such file"},
 		{"", "http://", Internal, "the URL has no host"},
 		{"", "http://me:topsecret@/", Internal, "target: the URL has no host"},
-		{"", "http://me:topsecret@127.0.0.1:x/", Internal, `target: invalid port ":x" after host`},
+		{"", "http://me:topsecret@127.0.0.1:x/", Internal, `target: it is no URL; want http://host:port/path`},
 		{"", "http://127.0.0.1:99999", Internal, `target: port is "99999"; want a number from 1 to 65535`},
 		{"preferred_ip_protocol: ip6, ip_protocol_fallback: false", plain, DNS, "no address of family ip6"},
 		{"basic_auth: {username: u, password_file: /nowhere}", plain, Internal, "unable to read basic auth password"},

@@ -178,6 +178,8 @@ func TestATargetThatCouldNeverBeProbedIsToldBefore(t *testing.T) {
 		{"http", "http://shop.test:0", `target: port is "0"; want a number from 1 to 65535`},
 		{"http", "http://me:topsecret@shop.test", "target: the URL holds a user, which every result would show; want it in basic_auth of the module"},
 		{"http", "topsecret@shop.test", "target: the URL holds a user, which every result would show; want it in basic_auth of the module"},
+		{"http", "me:top/secret@shop.test:80", "target: it is no URL; want http://host:port/path"},
+		{"http", "http://me:top?secret@shop.test", "target: it is no URL; want http://host:port/path"},
 		{"icmp", "shop.test", ""},
 		{"tcp", "shop.test:80", ""},
 		{"tcp", "[::1]:80", ""},

@@ -74,7 +74,7 @@ type run struct {
 func (r *run) guard(probe func(*run) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &failure{Internal, fmt.Errorf("panic while probing %s: %v", r.target, p)}
+			err = &failure{Internal, fmt.Errorf("panic while probing: %v", p)}
 		}
 	}()
 	return probe(r)

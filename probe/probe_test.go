@@ -20,7 +20,7 @@ func TestRun_PanicBecomesReasonInternal(t *testing.T) {
 		panic("out of order")
 	}
 	r := p.Run(t.Context(), "127.0.0.1:1")
-	wantReason(t, r, Internal, "panic while probing 127.0.0.1:1: out of order")
+	wantReason(t, r, Internal, "panic while probing: out of order")
 	wantValue(t, r, "before", 1)
 }
 

@@ -183,6 +183,9 @@ func hostPort(target string) (host string, port uint16, err error) {
 func portNumber(text string) (uint16, error) {
 	number, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || number == 0 {
+		if err != nil && !errors.Is(err, strconv.ErrRange) { // no number: it may be a part of a password
+			return 0, errors.New("target: the port is no number; want one from 1 to 65535")
+		}
 		return 0, fmt.Errorf("target: port is %q; want a number from 1 to 65535", text)
 	}
 	return uint16(number), nil
