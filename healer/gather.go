@@ -177,20 +177,21 @@ func (e *Engine) startReadings(ctx context.Context, service string, group []Epis
 // the forged one. A name that no label gives stays empty, which nothing confirms.
 func (e *Engine) mappedLabels(x Episode, member bool) map[string]string {
 	book, found := e.Book(), map[string]string{}
-	keep := func(read func(map[string]string) string) {
-		if name := winner(x.Labels, read); name != "" {
+	keep := func(read func(map[string]string) string) bool {
+		name := winner(x.Labels, read)
+		if name != "" {
 			found[name] = x.Labels[name]
 		}
+		return name != ""
 	}
 	keep(func(l map[string]string) string { return book.Map(l).Service })
 	keep(func(l map[string]string) string { return book.Map(l).Scope })
 	if !member {
 		return found
 	}
-	before := len(found)
-	keep(func(l map[string]string) string { return book.Map(l).Node })
-	keep(func(l map[string]string) string { return book.Map(l).Member })
-	if len(found) == before {
+	node := keep(func(l map[string]string) string { return book.Map(l).Node })
+	named := keep(func(l map[string]string) string { return book.Map(l).Member })
+	if !node && !named {
 		found[""] = ""
 	}
 	return found

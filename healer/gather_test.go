@@ -47,3 +47,23 @@ func TestTheMembersOfARelapseAreGatheredAsThoseOfAFault(t *testing.T) {
 		s.acts("/opt/balancer drain b")
 	})
 }
+
+func TestTheMembersOfARelapseAreGatheredThoughAnOldLocationStillHolds(t *testing.T) {
+	inShop(t, shopWith(t), func(s *shop) {
+		s.breakNode("b")
+		s.wait(time.Minute)
+		s.in(stateRecovered, "")
+		s.acts("/opt/balancer drain b")
+		s.set(func() { s.up["a"], s.up["c"] = false, false }) // the alert of b goes on firing
+		for s.incident().Incident.State == stateRecovered {
+			s.wait(time.Second)
+		}
+		for _, node := range []string{"a", "c"} {
+			s.wait(2 * time.Second)
+			s.alert("FaultLocated", "signal", "availability", "scope", "node", "member", node, "node", node)
+		}
+		s.wait(30 * time.Second)
+		s.in(stateWithHuman, codeTooManyMembers)
+		s.acts("/opt/balancer drain b")
+	})
+}

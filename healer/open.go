@@ -116,7 +116,11 @@ func (d desk) heard(c *Case) {
 	}
 	s, _ := d.scenario(c, c.Now)
 	if claims := d.claims(c, s, c.Now); s != nil && len(claims) > 0 {
-		c.mark("located", latest(claims[0].OpenedAt, c.roundStart()), claims[0].Labels["alertname"])
+		at := claims[0].OpenedAt
+		if at.Before(c.roundStart()) {
+			at = c.Now // a claim of the round before locates this one from now on, and others may follow
+		}
+		c.mark("located", at, claims[0].Labels["alertname"])
 		if c.Incident.State == stateLocating {
 			c.Incident.Verdict, _ = d.verdict(c, s)
 		}

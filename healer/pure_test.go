@@ -216,6 +216,15 @@ func TestTheLabelThatWasMappedIsFoundByWhatTheBookPrefers(t *testing.T) {
 	}
 }
 
+func TestOneLabelMayNameServiceAndNode(t *testing.T) {
+	b := shopWith(t, "limits: {", "labels: { service: [instance], node: [instance] }\nlimits: {")
+	e := &Engine{Options: Options{Book: func() *plan.Book { return b }, Outside: func() Outside { return Outside{} }}}
+	x := Episode{Labels: map[string]string{"alertname": "HostDown", "instance": "b"}}
+	if got := e.mappedLabels(x, true); !reflect.DeepEqual(got, map[string]string{"instance": "b"}) {
+		t.Errorf("got %v, want the one label and no empty one, which nothing would confirm", got)
+	}
+}
+
 func TestTheNumbersOfADecisionAreJSON(t *testing.T) {
 	if got := asJSON(map[string]any{"a": told(`[{"x":1}]`), "b": told("no JSON")}); got != `{"a":[{"x":1}],"b":"no JSON"}` {
 		t.Error(got)

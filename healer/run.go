@@ -274,7 +274,7 @@ type means struct {
 // is how its act phase stands: done, cut short, or in doubt. Whether an undo of
 // a put_back happened cannot be told by the service's proof, hence one that is
 // not done never counts as done. A run that never began has nothing to undo,
-// whatever the proof says.
+// be the proof good or bad; where it cannot be told, people look.
 func (m means) afterProof(answer Answer, at course, begun bool) runEvent {
 	cut := at != courseDone
 	switch {

@@ -67,8 +67,8 @@ type server struct {
 }
 
 // New makes the handler of all paths, which answers 403 to what a browser sends
-// for a page of another origin, and registers the console's own metrics
-// on the registry.
+// for a page of another origin unless it only reads (GET, HEAD), and registers
+// the console's own metrics on the registry.
 func New(o Options) (http.Handler, error) {
 	s := &server{
 		Options: o, guard: newGuard(o.Auth, o.Insecure), accepting: make(chan struct{}, maxAccepts),
