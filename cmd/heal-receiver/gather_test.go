@@ -24,6 +24,7 @@ func living(t *testing.T, alerts string, status int, route string) string {
 			{"name":"ours","interval":15,"rules":[%s]}]}}`, alerts)
 	})
 	mux.HandleFunc("/api/v2/status", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "/api/v1/rules")
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(map[string]any{"config": map[string]string{"original": route}})
 	})
@@ -45,6 +46,7 @@ func TestGather_IsReadFromTheLivingServersOrIsTheSafePause(t *testing.T) {
 		{"both are read", trigger, 200, route, "gather was read", 18 * time.Second},
 		{"no group holds a trigger", "", 200, route, "no rule group", gatherUnreadable},
 		{"no route leads to us", trigger, 200, "route: {receiver: people}", "no route leads", gatherUnreadable},
+		{"the status lies elsewhere", trigger, 302, route, "302 Found", gatherUnreadable},
 		{"the status is refused", trigger, 403, route, "403 Forbidden", gatherUnreadable},
 	} {
 		_, file := folder(t, "observe")

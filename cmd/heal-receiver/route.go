@@ -63,6 +63,7 @@ func alertmanagerConfig(ctx context.Context, s plan.Server) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // http_config may hold secrets
 	var causes []error
 	for _, base := range s.URLs {
 		text, err := statusOf(ctx, client, strings.TrimSuffix(base, "/")+"/api/v2/status")
