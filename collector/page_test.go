@@ -402,7 +402,7 @@ func TestPage_RealProbe(t *testing.T) {
 	if err := config.Parse("blackbox.yml", []byte("{prober: http, timeout: 2s, http: {preferred_ip_protocol: ip4}}"), &module); err != nil {
 		t.Fatal(err)
 	}
-	prober, err := probe.New(module)
+	prober, err := probe.New(module, probe.NewNetwork())
 	if err != nil {
 		t.Fatal(err)
 	}

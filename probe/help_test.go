@@ -65,7 +65,7 @@ func prober(t testing.TB, text string) *Prober {
 	if err := yaml.Unmarshal([]byte(text), &m); err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
-	p, err := New(m)
+	p, err := New(m, NewNetwork())
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}

@@ -263,10 +263,6 @@ func (p *Prober) useHTTP(hostname string) error {
 		}
 	}
 	p.probe = h.probe
-	p.named = func(name string) (*Prober, error) {
-		other := *p
-		return &other, other.useHTTP(name)
-	}
 	return nil
 }
 

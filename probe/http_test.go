@@ -270,7 +270,7 @@ func TestHTTP_EveryReasonOfAFailure(t *testing.T) {
 		{"", "http://me:topsecret@/", Internal, "target: the URL has no host"},
 		{"", "http://me:topsecret@127.0.0.1:x/", Internal, `target: it is no URL; want http://host:port/path`},
 		{"", "http://127.0.0.1:99999", Internal, `target: port is "99999"; want a number from 1 to 65535`},
-		{"preferred_ip_protocol: ip6, ip_protocol_fallback: false", plain, DNS, "no address of family ip6"},
+		{"preferred_ip_protocol: ip6, ip_protocol_fallback: false", plain, Unresolved, "no address of family ip6"},
 		{"basic_auth: {username: u, password_file: /nowhere}", plain, Internal, "unable to read basic auth password"},
 	} {
 		wantReason(t, ask(t, "{prober: http, http: {"+c.http+"}}", c.target), c.want, c.text)
@@ -748,7 +748,7 @@ func TestHTTP_RedirectToAnotherNameIsResolvedAnew(t *testing.T) {
 	if took, _ := value(r, "probe_http_duration_seconds", "resolve"); took <= 0 {
 		t.Error("the second name took no time")
 	}
-	wantReason(t, p.Run(t.Context(), begin+"?to=gone.test."), DNS, `resolving "gone.test."`)
+	wantReason(t, p.Run(t.Context(), begin+"?to=gone.test."), Unresolved, `resolving "gone.test."`)
 }
 
 func TestHTTP_RedirectBehindAProxyLeavesSecretsBehind(t *testing.T) {

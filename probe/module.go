@@ -3,7 +3,9 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +13,7 @@ import (
 )
 
 // Module says how to probe: one entry of modules: in blackbox_exporter's
-// schema. Blocks of protocols that are not built yet are known and refused.
+// schema.
 type Module struct {
 	Prober string `yaml:"prober"`
 	// Timeout bounds a probe; 0 leaves that to the caller. [Prober.Run] does
@@ -20,56 +22,78 @@ type Module struct {
 	HTTP    HTTP          `yaml:"http,omitempty"`
 	TCP     TCP           `yaml:"tcp,omitempty"`
 
-	ICMP later `yaml:"icmp,omitempty"`
-	DNS  later `yaml:"dns,omitempty"`
-	GRPC later `yaml:"grpc,omitempty"`
-	Unix later `yaml:"unix,omitempty"`
+	ICMP ICMP `yaml:"icmp,omitempty"`
+	DNS  DNS  `yaml:"dns,omitempty"`
+	GRPC GRPC `yaml:"grpc,omitempty"`
+	Unix Unix `yaml:"unix,omitempty"`
+}
+
+// protocol is what a prober of that name does with a module.
+type protocol struct {
+	// check reports mistakes under paths inside the protocol's block.
+	check func(m *Module, report func(path, text string))
+	// target tells why a target of an own schedule could never be probed.
+	target func(m *Module, target string) error
+	// use makes p probe the protocol, asking for hostname if that is not empty.
+	use func(p *Prober, hostname string) error
+}
+
+// protocols lists every prober by its name in a module.
+func protocols() map[string]protocol {
+	return map[string]protocol{
+		"http": {func(m *Module, report func(path, text string)) { m.HTTP.check(report) }, checkURL, (*Prober).useHTTP},
+		"tcp":  {func(m *Module, report func(path, text string)) { m.TCP.check(report) }, checkHostPort, (*Prober).useTCP},
+		"icmp": {func(m *Module, report func(path, text string)) { m.ICMP.check(report) }, anyTarget, (*Prober).useICMP},
+		"dns":  {func(m *Module, report func(path, text string)) { m.DNS.check(report) }, anyTarget, (*Prober).useDNS},
+		"grpc": {func(m *Module, report func(path, text string)) { m.GRPC.check(report) }, anyTarget, (*Prober).useGRPC},
+		"unix": {func(m *Module, report func(path, text string)) { m.Unix.check(report) }, anyTarget, (*Prober).useUnix},
+	}
+}
+
+// names lists the probers for messages.
+func names() string {
+	all := slices.Sorted(maps.Keys(protocols()))
+	return strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]
 }
 
 // UnmarshalYAML sets the defaults of all blocks, so that a missing block and an
 // empty one mean the same.
 func (m *Module) UnmarshalYAML(unmarshal func(any) error) error {
-	m.HTTP, m.TCP = defaultHTTP(), defaultTCP()
+	m.HTTP, m.TCP, m.ICMP, m.DNS, m.GRPC, m.Unix = defaultHTTP(), defaultTCP(), defaultICMP(), defaultDNS(), defaultGRPC(), defaultUnix()
 	type plain Module
 	return unmarshal((*plain)(m))
 }
 
 // Check reports what the types cannot say. Paths begin within the module.
 func (m *Module) Check(report func(path, text string)) {
-	switch m.Prober {
-	case "http":
-		m.HTTP.check(under("http", report))
-	case "tcp":
-		m.TCP.check(under("tcp", report))
-	case "":
-		report("prober", "missing; want http or tcp")
-	case "icmp", "dns", "grpc", "unix", "websocket":
-		report("prober", fmt.Sprintf("%q is known, not yet available; want http or tcp", m.Prober))
+	used, known := protocols()[m.Prober]
+	switch {
+	case known:
+		used.check(m, under(m.Prober, report))
+	case m.Prober == "":
+		report("prober", "missing; want "+names())
+	case m.Prober == "websocket":
+		report("prober", fmt.Sprintf("%q is known, not yet available; want %s", m.Prober, names()))
 	default:
-		report("prober", fmt.Sprintf("unknown prober %q; want http or tcp", m.Prober))
+		report("prober", fmt.Sprintf("unknown prober %q; want %s", m.Prober, names()))
 	}
 	if m.Timeout < 0 {
 		report("timeout", fmt.Sprintf("want a positive duration, got %s", m.Timeout))
 	}
-	refuse(report, map[string]later{"icmp": m.ICMP, "dns": m.DNS, "grpc": m.GRPC, "unix": m.Unix})
 }
 
 // CheckTarget tells why a target of an own schedule could never be probed by the
 // module, or must not be: it stands in the label instance of every result, where
 // a password would be seen by all. The error does not repeat the target.
 func (m *Module) CheckTarget(target string) error {
-	switch m.Prober {
-	case "tcp":
-		_, _, err := hostPort(target)
-		return err
-	case "http":
-		return checkURL(target)
+	if used, known := protocols()[m.Prober]; known {
+		return used.target(m, target)
 	}
 	return nil // Check speaks of the prober
 }
 
 // checkURL is CheckTarget of http.
-func checkURL(target string) error {
+func checkURL(_ *Module, target string) error {
 	if scheme, _, found := strings.Cut(target, "://"); found && schemeForm.MatchString(scheme) && scheme != "http" && scheme != "https" {
 		return fmt.Errorf("target: scheme is %q; want http or https", scheme)
 	}
@@ -87,8 +111,15 @@ var schemeForm = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*$`)
 // SetDirectory makes the names of files relative to the folder dir.
 func (m *Module) SetDirectory(dir string) {
 	m.HTTP.setDirectory(dir)
-	m.TCP.TLSConfig.SetDirectory(dir)
+	m.TCP.setDirectory(dir)
+	m.ICMP.setDirectory(dir)
+	m.DNS.setDirectory(dir)
+	m.GRPC.setDirectory(dir)
+	m.Unix.setDirectory(dir)
 }
+
+// anyTarget is CheckTarget of a protocol that can probe whatever is written.
+func anyTarget(*Module, string) error { return nil }
 
 // under puts the name of a block before each path; the empty path is the block.
 func under(prefix string, report func(path, text string)) func(path, text string) {

@@ -37,7 +37,7 @@ func TestModule_FileOfBlackboxExporterLoads(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, m := range f.Modules {
-		if _, err := probe.New(m); err != nil {
+		if _, err := probe.New(m, probe.NewNetwork()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -59,7 +59,7 @@ func TestModule_FileOfBlackboxExporterLoads(t *testing.T) {
 			t.Errorf("%s: default is lost without a block", name)
 		}
 	}
-	if p, err := probe.New(post); err != nil || p.Timeout() != 1500*time.Millisecond {
+	if p, err := probe.New(post, probe.NewNetwork()); err != nil || p.Timeout() != 1500*time.Millisecond {
 		t.Errorf("timeout of the prober: %v, %v", p.Timeout(), err)
 	}
 }
@@ -68,11 +68,11 @@ func TestModule_EveryMistakeHasItsPath(t *testing.T) {
 	err := config.Parse("b.yml", []byte(`modules:
   none: {}
   odd: {prober: smtp, timeout: -1s}
-  ping: {prober: icmp, icmp: {ttl: 3}}
+  ping: {prober: websocket}
   web:
     prober: http
     timeout: 5
-    dns: {query_name: x}
+    dns: {}
     http:
       preferred_ip_protocol: ipv6
       body: a
@@ -109,13 +109,11 @@ func TestModule_EveryMistakeHasItsPath(t *testing.T) {
       - {expect: a, labels: [{name: 0-0, value: y}]}
       - {expect: a, labels: [{name: x, value: y}, {name: x, value: z}, {name: __name__, value: z}]}
 `), new(file))
-	want := `b.yml:2: modules.none.prober: missing; want http or tcp
-b.yml:3: modules.odd.prober: unknown prober "smtp"; want http or tcp
+	want := `b.yml:2: modules.none.prober: missing; want dns, grpc, http, icmp, tcp or unix
+b.yml:3: modules.odd.prober: unknown prober "smtp"; want dns, grpc, http, icmp, tcp or unix
 b.yml:3: modules.odd.timeout: want a positive duration, got -1s
-b.yml:4: modules.ping.icmp: known, not yet available
-b.yml:4: modules.ping.prober: "icmp" is known, not yet available; want http or tcp
+b.yml:4: modules.ping.prober: "websocket" is known, not yet available; want dns, grpc, http, icmp, tcp or unix
 b.yml:7: modules.web.timeout: want a duration with its unit, such as 30s or 5m, got "5"
-b.yml:8: modules.web.dns: known, not yet available
 b.yml:10: modules.web.http.preferred_ip_protocol: want ip4 or ip6, got "ipv6"
 b.yml:12: modules.web.http.body_file: body is given too; want one of the two
 b.yml:13: modules.web.http.method: "BAD METHOD" is no HTTP method
@@ -295,7 +293,7 @@ func FuzzModule(f *testing.F) {
 			return
 		}
 		for name, m := range got.Modules {
-			if _, err := probe.New(m); err != nil {
+			if _, err := probe.New(m, probe.NewNetwork()); err != nil {
 				t.Errorf("%s passed Check, and then: %v", name, err)
 			}
 			if _, err := yaml.Marshal(m); err != nil {

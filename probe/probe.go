@@ -9,18 +9,28 @@ import (
 	"time"
 )
 
+// Network is what all probers of a process share: the sockets that answers to
+// pings come in by.
+type Network struct{}
+
+// NewNetwork gives a network with nothing open yet.
+func NewNetwork() *Network { return &Network{} }
+
+// Close closes what is open. Probers that use the network must have ended.
+func (n *Network) Close() error { return nil }
+
 // Prober is a module made ready. It may probe many targets at a time.
 type Prober struct {
 	module   Module
+	network  *Network
 	probe    func(r *run) error
-	named    func(hostname string) (*Prober, error)
 	resolver *net.Resolver
 }
 
-// New makes a module ready. Files that the module names are read by each probe
-// that needs them, so that a missing one is a failed probe (internal) and a new
-// one is taken up.
-func New(m Module) (*Prober, error) {
+// New makes a module ready, on the network of the process. Files that the module
+// names are read by each probe that needs them, so that a missing one is a
+// failed probe (internal) and a new one is taken up.
+func New(m Module, network *Network) (*Prober, error) {
 	var first error
 	m.Check(func(path, text string) {
 		first = errors.Join(first, fmt.Errorf("%s: %s", path, text))
@@ -28,19 +38,17 @@ func New(m Module) (*Prober, error) {
 	if first != nil {
 		return nil, fmt.Errorf("module of prober %q: %w", m.Prober, first)
 	}
-	p := &Prober{module: m, resolver: net.DefaultResolver}
-	if m.Prober == "http" {
-		return p, p.useHTTP("")
-	}
-	p.useTCP("")
-	return p, nil
+	p := &Prober{module: m, network: network, resolver: net.DefaultResolver}
+	return p, protocols()[m.Prober].use(p, "")
 }
 
 // Named gives the prober that asks for hostname instead of the host of the
 // target: as Host header and TLS server name of http, as TLS server name of tcp
-// when the module sets none. It is an error when the module sets another Host.
+// when the module sets none; of other protocols it changes nothing. It is an
+// error when the module sets another Host.
 func (p *Prober) Named(hostname string) (*Prober, error) {
-	return p.named(hostname)
+	other := *p
+	return &other, protocols()[p.module.Prober].use(&other, hostname)
 }
 
 // Timeout is the module's own timeout, 0 when it sets none.
@@ -49,9 +57,19 @@ func (p *Prober) Timeout() time.Duration { return p.module.Timeout }
 // Run probes one target and returns at the deadline of ctx at the latest.
 // A ctx that is cancelled ends the probe at once, with reason internal.
 func (p *Prober) Run(ctx context.Context, target string) Result {
-	r := &run{ctx: ctx, target: target, resolver: p.resolver, start: time.Now(), samples: make([]Sample, 0, 24)}
+	return p.run(ctx, target, false)
+}
+
+// Explain is Run that also keeps notes of what it does, for people.
+func (p *Prober) Explain(ctx context.Context, target string) Result {
+	return p.run(ctx, target, true)
+}
+
+// run is one probe, with notes or without.
+func (p *Prober) run(ctx context.Context, target string, explain bool) Result {
+	r := &run{ctx: ctx, target: target, resolver: p.resolver, start: time.Now(), samples: make([]Sample, 0, 24), explain: explain}
 	err := r.guard(p.probe)
-	result := Result{Success: err == nil, Err: err, Start: r.start, Duration: time.Since(r.start), Samples: r.samples}
+	result := Result{Success: err == nil, Err: err, Start: r.start, Duration: time.Since(r.start), Addr: r.addr, Samples: r.samples, Notes: r.notes}
 	if err != nil {
 		result.Reason = reasonOf(err, Internal)
 		if errors.Is(ctx.Err(), context.Canceled) {
@@ -67,7 +85,10 @@ type run struct {
 	target   string
 	resolver *net.Resolver
 	start    time.Time
+	addr     netip.Addr // of the target, once it is known
 	samples  []Sample
+	explain  bool // whether notes are kept
+	notes    []Note
 }
 
 // guard turns a panic of a protocol into a failure with reason internal.
@@ -83,6 +104,14 @@ func (r *run) guard(probe func(*run) error) (err error) {
 // add keeps one sample.
 func (r *run) add(name, help string, value float64, labels ...Label) {
 	r.samples = append(r.samples, Sample{Name: name, Help: help, Labels: labels, Value: value})
+}
+
+// note keeps one line for people, values as pairs of a name and a value. Callers
+// on the way of every probe ask r.explain first: to make the values costs.
+func (r *run) note(text string, values ...any) {
+	if r.explain {
+		r.notes = append(r.notes, Note{After: time.Since(r.start), Text: text, Values: values})
+	}
 }
 
 // dial opens a connection that dies with the context. The function that it

@@ -99,7 +99,7 @@ func TestRun_DeadlineThatIsPastFailsWithoutConnection(t *testing.T) {
 }
 
 func TestNew_RefusesWhatCheckRefuses(t *testing.T) {
-	if _, err := New(Module{Prober: "carrier pigeon"}); err == nil || err.Error() != `module of prober "carrier pigeon": prober: unknown prober "carrier pigeon"; want http or tcp` {
+	if _, err := New(Module{Prober: "carrier pigeon"}, NewNetwork()); err == nil || err.Error() != `module of prober "carrier pigeon": prober: unknown prober "carrier pigeon"; want dns, grpc, http, icmp, tcp or unix` {
 		t.Errorf("got %v", err)
 	}
 }
@@ -158,7 +158,7 @@ func answerDNS(t *testing.T, v4, v6 map[string]netip.Addr) *net.Resolver {
 	}}
 }
 
-// answer makes the DNS answer to a query of one question (RFC 1035, section 4).
+// answer makes the Unresolved answer to a query of one question (RFC 1035, section 4).
 func answer(query []byte, v4, v6 map[string]netip.Addr) []byte {
 	var labels []string
 	at := 12
@@ -208,7 +208,7 @@ func TestResolve_ChoosesTheFamilyAndTellsIt(t *testing.T) {
 	} {
 		r := &run{ctx: t.Context(), resolver: resolver}
 		addr, _, err := r.resolve(c.host, c.family, c.fallback)
-		if (err == nil) != (c.protocol > 0) || err != nil && reasonOf(err, Internal) != DNS {
+		if (err == nil) != (c.protocol > 0) || err != nil && reasonOf(err, Internal) != Unresolved {
 			t.Errorf("%+v: %v, %v", c, addr, err)
 		}
 		result := Result{Samples: r.samples}
@@ -224,7 +224,7 @@ func TestResolve_NameThatDoesNotResolveIsReasonDNS(t *testing.T) {
 		p := prober(t, text)
 		p.resolver = answerDNS(t, nil, nil)
 		r := p.Run(t.Context(), "nowhere.test.:80")
-		wantReason(t, r, DNS, `resolving "nowhere.test.":`)
+		wantReason(t, r, Unresolved, `resolving "nowhere.test.":`)
 		for _, s := range r.Samples {
 			if s.Name == "probe_http_duration_seconds" && s.Labels[0].Value != "resolve" {
 				t.Errorf("unwanted phase %v", s.Labels)
@@ -246,7 +246,7 @@ func TestResolve_ResolverThatHangsIsReasonDNS(t *testing.T) {
 	}}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	wantReason(t, p.Run(ctx, "slow.test.:80"), DNS, "")
+	wantReason(t, p.Run(ctx, "slow.test.:80"), Unresolved, "")
 }
 
 func TestNamed_ChangesTheNameThatIsAskedFor(t *testing.T) {

@@ -23,11 +23,11 @@ func (r *run) address(host, family string, fallback bool) (netip.Addr, time.Dura
 	found, err := r.resolver.LookupNetIP(r.ctx, network, host)
 	took := time.Since(start)
 	if err != nil {
-		return netip.Addr{}, took, &failure{DNS, fmt.Errorf("resolving %q: %w", host, err)}
+		return netip.Addr{}, took, &failure{Unresolved, fmt.Errorf("resolving %q: %w", host, err)}
 	}
 	addr, err := choose(found, family, fallback)
 	if err != nil {
-		err = &failure{DNS, fmt.Errorf("resolving %q: %w", host, err)}
+		err = &failure{Unresolved, fmt.Errorf("resolving %q: %w", host, err)}
 	}
 	return addr, took, err
 }
@@ -37,6 +37,7 @@ func (r *run) resolve(host, family string, fallback bool) (netip.Addr, time.Dura
 	addr, took, err := r.address(host, family, fallback)
 	var protocol, hash float64
 	if err == nil {
+		r.addr = addr
 		protocol, hash = 4, addrHash(addr)
 		if addr.Is6() {
 			protocol = 6
@@ -70,7 +71,7 @@ func choose(found []netip.Addr, family string, fallback bool) (netip.Addr, error
 		}
 	}
 	if !fallback || !other.IsValid() {
-		return netip.Addr{}, &failure{DNS, fmt.Errorf("no address of family %s among %d, and no fallback", wantedFamily(family), len(found))}
+		return netip.Addr{}, &failure{Unresolved, fmt.Errorf("no address of family %s among %d, and no fallback", wantedFamily(family), len(found))}
 	}
 	return other, nil
 }

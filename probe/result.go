@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"syscall"
@@ -20,10 +21,22 @@ type Result struct {
 	Err      error
 	Start    time.Time
 	Duration time.Duration
+	// Addr is the address that was probed; not valid when the name did not
+	// resolve, or where there is none (unix, a proxy that resolves).
+	Addr netip.Addr
 	// Samples are the series of the protocol, all gauges, those of one name
 	// together. probe_success and probe_duration_seconds are not among them:
 	// they are Success and Duration.
 	Samples []Sample
+	// Notes say what was done, in its order; only [Prober.Explain] keeps them.
+	Notes []Note
+}
+
+// Note is one line of what a probe did. It holds no secret of the module.
+type Note struct {
+	After  time.Duration // since the start of the probe
+	Text   string
+	Values []any // pairs of a name, a string, and a value
 }
 
 // Sample is one value of one series.
@@ -44,7 +57,7 @@ type Reason string
 
 // The reasons. Each names the first thing that went wrong.
 const (
-	DNS         Reason = "dns"         // the name did not resolve, for whatever cause, or not to the wanted family
+	Unresolved  Reason = "dns"         // the name did not resolve, for whatever cause, or not to the wanted family
 	Refused     Reason = "refused"     // nobody listens
 	Unreachable Reason = "unreachable" // no route, host or network down
 	Timeout     Reason = "timeout"     // the deadline came first, after the name was resolved
@@ -61,7 +74,7 @@ const (
 // Reasons gives all reasons in a stable order, for series that are made before
 // their first failure.
 func Reasons() []Reason {
-	return []Reason{DNS, Refused, Unreachable, Timeout, Reset, TLS, Certificate, Protocol, Status, Content, Size, Internal}
+	return []Reason{Unresolved, Refused, Unreachable, Timeout, Reset, TLS, Certificate, Protocol, Status, Content, Size, Internal}
 }
 
 // failure is an error whose reason is known where it is made.

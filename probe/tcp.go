@@ -55,6 +55,15 @@ func (t *TCP) UnmarshalYAML(unmarshal func(any) error) error {
 	return unmarshal((*plain)(t))
 }
 
+// setDirectory makes the names of files relative to the folder dir.
+func (t *TCP) setDirectory(dir string) { t.TLSConfig.SetDirectory(dir) }
+
+// checkHostPort is CheckTarget of tcp.
+func checkHostPort(_ *Module, target string) error {
+	_, _, err := hostPort(target)
+	return err
+}
+
 // check reports under paths inside the block.
 func (t *TCP) check(report func(path, text string)) {
 	checkFamily(t.IPProtocol, report)
@@ -103,15 +112,11 @@ type tcpProber struct {
 
 // useTCP makes p probe tcp, with TLS asking for hostname when the module names
 // no other.
-func (p *Prober) useTCP(hostname string) {
+func (p *Prober) useTCP(hostname string) error {
 	t := &tcpProber{TCP: p.module.TCP, serverName: hostname, tls: &tlsSource{settings: p.module.TCP.TLSConfig}}
 	t.source, _ = netip.ParseAddr(t.SourceIPAddress) // empty, or checked before
 	p.probe = t.probe
-	p.named = func(name string) (*Prober, error) {
-		other := *p
-		other.useTCP(name)
-		return &other, nil
-	}
+	return nil
 }
 
 // talk is one TCP probe on its way.

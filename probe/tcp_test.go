@@ -129,7 +129,7 @@ func TestTCP_EveryReasonOfAFailure(t *testing.T) {
 		{"tls: true", secureHost, Certificate, "unknown authority"},
 		{"tls: true", serve(t, hello("")), TLS, "TLS handshake: EOF"},
 		{"tls: true, tls_config: {ca_file: /nowhere}", secureHost, Internal, "/nowhere"},
-		{"preferred_ip_protocol: ip6, ip_protocol_fallback: false", plain, DNS, "no address of family ip6"},
+		{"preferred_ip_protocol: ip6, ip_protocol_fallback: false", plain, Unresolved, "no address of family ip6"},
 	} {
 		r := ask(t, "{prober: tcp, tcp: {"+c.tcp+"}}", c.target)
 		wantReason(t, r, c.want, c.text)

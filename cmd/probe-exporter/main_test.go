@@ -253,7 +253,7 @@ func TestReload_BadFileLeavesTheOldConfigurationInForce(t *testing.T) {
 	rewrite(t, file, strings.NewReplacer("prober: tcp", "prober: udp", "interval: 1s, targets: [{url", "intervall: 1s, targets: [{uri").Replace(good))
 	code, body := r.ask("POST", "/-/reload")
 	want := strings.ReplaceAll(`the configuration was not loaded, the one before is in force:
-FILE:3: modules.tcp.prober: unknown prober "udp"; want http or tcp
+FILE:3: modules.tcp.prober: unknown prober "udp"; want dns, grpc, http, icmp, tcp or unix
 FILE:8: probes[0].intervall: unknown key; did you mean "interval"?
 FILE:8: probes[0].targets[0].uri: unknown key; did you mean "url"?
 FILE:8: probes[0].targets[0].url: got "", want an address

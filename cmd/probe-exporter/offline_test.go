@@ -33,7 +33,7 @@ shop     latency       ticket  shop-nodes  180s    112.2s  181  109  0.6  68 %  
 func TestCheck_PrintsAllMistakesAtOnce(t *testing.T) {
 	file := write(t, `modules:
   web: {prober: http, http: {valid_status_code: [200], fail_if_body_matches_regexp: ["("]}}
-  ping: {prober: icmp}
+  ping: {prober: websocket}
 prometheus: {url: "http://127.0.0.1:9090", scrape: {interval: 5}}
 alertmanager: {group_interval: 1s}
 observers: [a, a]
@@ -47,7 +47,7 @@ services:
 	code, stdout, stderr := call(t, "check", "--config.file="+file, "--observer=c")
 	want := `FILE:2: modules.web.http.fail_if_body_matches_regexp[0]: regular expression "(": error parsing regexp: missing closing ): ` + "`(`" + `
 FILE:2: modules.web.http.valid_status_code: unknown key; did you mean "valid_status_codes"?
-FILE:3: modules.ping.prober: "icmp" is known, not yet available; want http or tcp
+FILE:3: modules.ping.prober: "websocket" is known, not yet available; want dns, grpc, http, icmp, tcp or unix
 FILE:4: prometheus.scrape.interval: want a duration with its unit, such as 30s or 5m, got "5"
 FILE:4: prometheus.url: known, not yet available
 FILE:5: alertmanager.group_interval: got 1s, want 10s or more: Alertmanager gives a delivery no less

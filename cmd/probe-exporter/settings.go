@@ -145,7 +145,7 @@ func (s *settings) modules(probers map[string]*probe.Prober) map[string]collecto
 func (s *settings) probers() (map[string]*probe.Prober, error) {
 	all := make(map[string]*probe.Prober, len(s.Modules))
 	for name, m := range s.Modules {
-		p, err := probe.New(m)
+		p, err := probe.New(m, probe.NewNetwork())
 		if err != nil {
 			return nil, fmt.Errorf("module %q: %w", name, err)
 		}
