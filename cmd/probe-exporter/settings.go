@@ -48,6 +48,7 @@ func load(file, observer string) (*settings, error) {
 		m.SetDirectory(filepath.Dir(file))
 		s.Modules[name] = m
 	}
+	s.Settings.SetDirectory(filepath.Dir(file))
 	return s, nil
 }
 
@@ -129,7 +130,7 @@ func hostname() string {
 func (s *settings) modules(probers map[string]*probe.Prober) map[string]collector.Module {
 	all := make(map[string]collector.Module, len(s.Modules))
 	for name, m := range s.Modules {
-		one := collector.Module{Timeout: m.Timeout}
+		one := collector.Module{Timeout: m.Timeout, CheckTarget: m.CheckTarget}
 		if p := probers[name]; p != nil {
 			one.Probe = p.Run
 			// What can be marshalled is all of a module but the text of its secrets.
