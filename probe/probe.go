@@ -114,17 +114,22 @@ func (r *run) note(text string, values ...any) {
 	}
 }
 
-// dial opens a connection that dies with the context. The function that it
-// gives closes it and must be called.
+// dial opens a TCP connection from source, if that is valid: see open.
 func (r *run) dial(addr netip.AddrPort, source netip.Addr) (net.Conn, func(), error) {
-	// No keep-alive messages: a probe is shorter than the first one.
-	dialer := net.Dialer{KeepAlive: -1}
-	if source.IsValid() {
-		// Only then: a socket that is bound before it connects takes a port away
-		// from all destinations, and DialTCP of net.Dialer always binds.
-		dialer.LocalAddr = &net.TCPAddr{IP: source.AsSlice(), Zone: source.Zone()}
+	if !source.IsValid() {
+		return r.open("tcp", addr.String(), nil)
 	}
-	conn, err := dialer.DialContext(r.ctx, "tcp", addr.String())
+	// Only then: a socket that is bound before it connects takes a port away
+	// from all destinations, and DialTCP of net.Dialer always binds.
+	return r.open("tcp", addr.String(), &net.TCPAddr{IP: source.AsSlice(), Zone: source.Zone()})
+}
+
+// open opens a connection that dies with the context. The function that it
+// gives closes it and must be called.
+func (r *run) open(network, address string, local net.Addr) (net.Conn, func(), error) {
+	// No keep-alive messages: a probe is shorter than the first one.
+	dialer := net.Dialer{KeepAlive: -1, LocalAddr: local}
+	conn, err := dialer.DialContext(r.ctx, network, address)
 	if err != nil {
 		return nil, nil, fail(Unreachable, err)
 	}
