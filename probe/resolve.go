@@ -3,6 +3,7 @@ package probe
 import (
 	"fmt"
 	"hash/fnv"
+	"net"
 	"net/netip"
 	"time"
 )
@@ -20,7 +21,10 @@ func (r *run) address(host, family string, fallback bool) (netip.Addr, time.Dura
 	if !fallback {
 		network = wantedFamily(family)
 	}
-	found, err := r.resolver.LookupNetIP(r.ctx, network, host)
+	// A resolver of its own: one that is shared answers equal questions of
+	// several probes by a single lookup, and each probe is to make its own.
+	resolver := net.Resolver{PreferGo: r.resolver.PreferGo, StrictErrors: r.resolver.StrictErrors, Dial: r.resolver.Dial}
+	found, err := resolver.LookupNetIP(r.ctx, network, host)
 	took := time.Since(start)
 	if err != nil {
 		return netip.Addr{}, took, &failure{Unresolved, fmt.Errorf("resolving %q: %w", host, err)}
@@ -46,6 +50,9 @@ func (r *run) resolve(host, family string, fallback bool) (netip.Addr, time.Dura
 	r.add("probe_dns_lookup_time_seconds", "Seconds that resolving the name of the target took.", took.Seconds())
 	r.add("probe_ip_protocol", "IP version of the probe, 4 or 6; 0 when the name did not resolve.", protocol)
 	r.add("probe_ip_addr_hash", "FNV-1a hash (32 bit) of the probed IP address, to see it change.", hash)
+	if err == nil {
+		r.add("probe_resolved_address_info", "The IP address that was probed.", 1, Label{"address", addr.String()})
+	}
 	return addr, took, err
 }
 
@@ -58,7 +65,9 @@ func wantedFamily(family string) string {
 	return family
 }
 
-// choose gives the first address of the family, else the first of the other.
+// choose gives the first address of the family, else the first of the other. The
+// system has sorted them, the best first (RFC 6724); blackbox_exporter takes the
+// last of the other family.
 func choose(found []netip.Addr, family string, fallback bool) (netip.Addr, error) {
 	var other netip.Addr
 	for _, addr := range found {
