@@ -48,6 +48,7 @@ func TestHTTP_ShowsEverySeriesOfASuccess(t *testing.T) {
 	wantExposition(t, r, `probe_dns_lookup_time_seconds S
 probe_ip_protocol 4
 probe_ip_addr_hash 3.668918509e+09
+probe_resolved_address_info{address="127.0.0.1"} 1
 probe_http_duration_seconds{phase="resolve"} S
 probe_http_duration_seconds{phase="connect"} S
 probe_http_duration_seconds{phase="tls"} 0
@@ -70,6 +71,7 @@ func TestHTTP_ShowsEverySeriesOfAnEarlyFailure(t *testing.T) {
 	wantExposition(t, r, `probe_dns_lookup_time_seconds S
 probe_ip_protocol 4
 probe_ip_addr_hash 3.668918509e+09
+probe_resolved_address_info{address="127.0.0.1"} 1
 probe_http_duration_seconds{phase="resolve"} S
 probe_http_duration_seconds{phase="connect"} 0
 probe_http_duration_seconds{phase="tls"} 0
@@ -120,6 +122,7 @@ func TestHTTP_ShowsTheHandshakeOverBothVersions(t *testing.T) {
 		wantExposition(t, r, `probe_dns_lookup_time_seconds S
 probe_ip_protocol 4
 probe_ip_addr_hash 3.668918509e+09
+probe_resolved_address_info{address="127.0.0.1"} 1
 probe_http_duration_seconds{phase="resolve"} S
 probe_http_duration_seconds{phase="connect"} S
 probe_http_duration_seconds{phase="tls"} S

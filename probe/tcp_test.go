@@ -21,6 +21,7 @@ func TestTCP_ShowsEverySeriesOfASuccess(t *testing.T) {
 	wantExposition(t, r, `probe_dns_lookup_time_seconds S
 probe_ip_protocol 4
 probe_ip_addr_hash 3.668918509e+09
+probe_resolved_address_info{address="127.0.0.1"} 1
 probe_tcp_duration_seconds{phase="resolve"} S
 probe_tcp_duration_seconds{phase="connect"} S
 probe_failed_due_to_regex 0
@@ -34,6 +35,7 @@ func TestTCP_ShowsEverySeriesOfAFailedDial(t *testing.T) {
 	wantExposition(t, r, `probe_dns_lookup_time_seconds S
 probe_ip_protocol 4
 probe_ip_addr_hash 3.668918509e+09
+probe_resolved_address_info{address="127.0.0.1"} 1
 probe_tcp_duration_seconds{phase="resolve"} S
 probe_tcp_duration_seconds{phase="connect"} S
 `)
@@ -78,6 +80,7 @@ tcp:
 	wantExposition(t, r, `probe_dns_lookup_time_seconds S
 probe_ip_protocol 4
 probe_ip_addr_hash 3.668918509e+09
+probe_resolved_address_info{address="127.0.0.1"} 1
 probe_tcp_duration_seconds{phase="resolve"} S
 probe_tcp_duration_seconds{phase="connect"} S
 probe_tcp_duration_seconds{phase="query"} S
@@ -179,6 +182,7 @@ tcp:
 	want := fmt.Sprintf(`probe_dns_lookup_time_seconds S
 probe_ip_protocol 4
 probe_ip_addr_hash 3.668918509e+09
+probe_resolved_address_info{address="127.0.0.1"} 1
 probe_tcp_duration_seconds{phase="resolve"} S
 probe_tcp_duration_seconds{phase="connect"} S
 probe_tcp_duration_seconds{phase="tls"} S

@@ -353,6 +353,8 @@ probe_dns_lookup_time_seconds S
 probe_ip_protocol 4
 # TYPE probe_ip_addr_hash gauge
 probe_ip_addr_hash 3.668918509e+09
+# TYPE probe_resolved_address_info gauge
+probe_resolved_address_info{address="127.0.0.1"} 1
 # TYPE probe_http_duration_seconds gauge
 probe_http_duration_seconds{phase="resolve"} S
 probe_http_duration_seconds{phase="connect"} S
