@@ -19,44 +19,64 @@ import (
 // build gives the pair from the cache, or builds it into the cache when it is
 // not there or its version is no longer the one of go.mod.
 func (f *finder) build(ctx context.Context, p pair, why string) ([2]Program, error) {
-	folder := filepath.Join(f.root, "demo", "stack", p.folder)
-	want, err := required(filepath.Join(folder, "go.mod"), p.module)
+	found, err := f.made(ctx, recipe{
+		module: p.module, folder: p.folder, names: p.names[:], tags: p.tags, usually: p.usually,
+		packages: []string{p.module + "/cmd/" + p.names[0], p.module + "/cmd/" + p.names[1]},
+	}, why)
 	if err != nil {
 		return [2]Program{}, err
+	}
+	return [2]Program(found), nil
+}
+
+// recipe is what it takes to build programs of one upstream module.
+type recipe struct {
+	module, folder  string // as in pair
+	names, packages []string
+	tags            string
+	env             []string // added to the environment
+	usually         string   // how long a first build takes
+}
+
+// made gives the programs of a recipe from the cache, or builds them into it.
+func (f *finder) made(ctx context.Context, r recipe, why string) ([]Program, error) {
+	folder := filepath.Join(f.root, "demo", "stack", r.folder)
+	want, err := required(filepath.Join(folder, "go.mod"), r.module)
+	if err != nil {
+		return nil, err
 	}
 	unlock, err := f.lock(ctx)
 	if err != nil {
-		return [2]Program{}, err
+		return nil, err
 	}
 	defer unlock()
-	if found, ok := f.cached(p, want); ok {
+	if found, ok := f.cached(r.names, want); ok {
 		return found, nil
 	}
-	f.say.Line("  %s and %s v%s: %s; building from source, %s the first time", p.names[0], p.names[1], want, why, p.usually)
+	f.say.Line("  %s v%s: %s; building from source, %s the first time", strings.Join(r.names, " and "), want, why, r.usually)
 	b := Build{
-		Folder: folder, Into: filepath.Join(f.cache, "bin"), Tags: p.tags, Progress: f.say,
-		What:     "building " + p.names[0] + ", " + p.names[1],
-		Packages: []string{p.module + "/cmd/" + p.names[0], p.module + "/cmd/" + p.names[1]},
+		Folder: folder, Into: filepath.Join(f.cache, "bin"), Tags: r.tags, Env: r.env, Progress: f.say,
+		What: "building " + strings.Join(r.names, ", "), Packages: r.packages,
 	}
 	if err := b.Do(ctx); err != nil {
-		return [2]Program{}, err
+		return nil, err
 	}
-	found, ok := f.cached(p, want)
+	found, ok := f.cached(r.names, want)
 	if !ok {
-		return found, fmt.Errorf("built into %s, but what lies there is not v%s; remove the folder and try again", b.Into, want)
+		return nil, fmt.Errorf("built into %s, but what lies there is not v%s; remove the folder and try again", b.Into, want)
 	}
 	return found, nil
 }
 
-// cached looks whether the cache holds both programs in the wanted version.
-func (f *finder) cached(p pair, want string) (found [2]Program, ok bool) {
-	for n, name := range p.names {
+// cached looks whether the cache holds the programs in the wanted version.
+func (f *finder) cached(names []string, want string) (found []Program, ok bool) {
+	for _, name := range names {
 		path := filepath.Join(f.cache, "bin", name)
 		version, err := moduleVersion(path)
 		if err != nil || version != want {
-			return found, false
+			return nil, false
 		}
-		found[n] = Program{Name: name, Path: path, Version: version, From: "build"}
+		found = append(found, Program{Name: name, Path: path, Version: version, From: "build"})
 	}
 	return found, true
 }

@@ -1,6 +1,9 @@
+// The released blackbox_exporter, which the tests of e2e/blackbox compare ours
+// with. It is a module of its own beside e2e, since in one module with ours it
+// would be built with our newer versions of everything, and be no release.
 module github.com/onefiveten/onefiveten/demo/stack/blackbox
 
-go 1.26.0
+go 1.24.0 // as upstream: it settles what the runtime does by default, too
 
 require (
 	cel.dev/expr v0.24.0 // indirect

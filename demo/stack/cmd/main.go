@@ -1,6 +1,7 @@
 // Command cmd finds, builds or fetches the real Prometheus and Alertmanager
 // and prints where they lie. It is given --which with the generations wanted,
-// comma-joined: path (what is on PATH, else a build), build, debian.
+// comma-joined: path (what is on PATH, else a build), build, debian. With build
+// comes blackbox_exporter, too, which tests compare ours with.
 package main
 
 import (
@@ -35,8 +36,16 @@ func show(ctx context.Context, which []string) error {
 		if err != nil {
 			return err
 		}
-		for _, p := range parts.All() {
-			say.Line("  %-12s %-12s %-7s %s", p.Name, p.Version, p.From, p.Path)
+		programs := parts.All()
+		if w == "build" {
+			oracle, err := stack.Blackbox(ctx, stack.Options{Progress: say})
+			if err != nil {
+				return err
+			}
+			programs = append(programs, oracle)
+		}
+		for _, p := range programs {
+			say.Line("  %-17s %-12s %-7s %s", p.Name, p.Version, p.From, p.Path)
 		}
 	}
 	return nil
