@@ -207,9 +207,9 @@ probe_dns_query_succeeded 0
 }
 
 func TestDNS_AsksWhatTheModuleSays(t *testing.T) {
-	var asked dns.Msg
+	queries := make(chan *dns.Msg, 1)
 	address := nameServer(t, "udp", nil, func(w dns.ResponseWriter, query *dns.Msg) {
-		asked = *query.Copy()
+		queries <- query.Copy()
 		w.WriteMsg(new(dns.Msg).SetReply(query))
 	})
 	for module, want := range map[string]string{
@@ -220,6 +220,7 @@ func TestDNS_AsksWhatTheModuleSays(t *testing.T) {
 		"query_name: id.server, query_class: CH, query_type: TXT, recursion_desired: false": "id.server. CH TXT false",
 	} {
 		wantSuccess(t, ask(t, "{prober: dns, dns: {"+module+"}}", address))
+		asked := <-queries
 		q := asked.Question[0]
 		got := fmt.Sprint(q.Name, " ", dns.ClassToString[q.Qclass], " ", dns.TypeToString[q.Qtype], " ", asked.RecursionDesired)
 		if got != want || len(asked.Question) != 1 || len(asked.Extra) != 0 {
@@ -229,14 +230,15 @@ func TestDNS_AsksWhatTheModuleSays(t *testing.T) {
 }
 
 func TestDNS_AsksUnderANewIDFromANewSocketEachTime(t *testing.T) {
-	var mu sync.Mutex
-	ids, from := map[uint16]bool{}, map[string]bool{}
+	type query struct {
+		id   uint16
+		from string
+	}
+	queries := make(chan query, 8)
 	p := prober(t, block("udp", ""))
-	address := nameServer(t, "udp", nil, func(w dns.ResponseWriter, query *dns.Msg) {
-		mu.Lock()
-		ids[query.Id], from[w.RemoteAddr().String()] = true, true
-		mu.Unlock()
-		w.WriteMsg(new(dns.Msg).SetReply(query))
+	address := nameServer(t, "udp", nil, func(w dns.ResponseWriter, m *dns.Msg) {
+		queries <- query{m.Id, w.RemoteAddr().String()}
+		w.WriteMsg(new(dns.Msg).SetReply(m))
 	})
 	var all sync.WaitGroup
 	for range 8 {
@@ -247,7 +249,12 @@ func TestDNS_AsksUnderANewIDFromANewSocketEachTime(t *testing.T) {
 		})
 	}
 	all.Wait()
-	// Eight random ids of 65536 may meet by chance, but not all of them.
+	ids, from := map[uint16]bool{}, map[string]bool{}
+	for range 8 {
+		q := <-queries
+		ids[q.id], from[q.from] = true, true
+	}
+	// Ids are random, and ports come free again: some may meet, but not all.
 	if len(ids) < 2 || len(from) < 2 {
 		t.Errorf("ids %v from %v", ids, from)
 	}
@@ -536,13 +543,14 @@ func TestDNS_SerialIsZeroWhenTheAnswerHoldsNone(t *testing.T) {
 
 func TestDNS_AsksFromTheSourceAddress(t *testing.T) {
 	for _, transport := range []string{"udp", "tcp"} {
-		var from string
+		hosts := make(chan string, 1)
 		address := nameServer(t, transport, nil, func(w dns.ResponseWriter, query *dns.Msg) {
-			from, _, _ = net.SplitHostPort(w.RemoteAddr().String())
+			host, _, _ := net.SplitHostPort(w.RemoteAddr().String())
+			hosts <- host
 			w.WriteMsg(new(dns.Msg).SetReply(query))
 		})
 		wantSuccess(t, ask(t, block(transport, "source_ip_address: 127.0.0.9"), address))
-		if from != "127.0.0.9" {
+		if from := <-hosts; from != "127.0.0.9" {
 			t.Errorf("%s: asked from %s", transport, from)
 		}
 	}
