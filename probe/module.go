@@ -43,7 +43,7 @@ func protocols() map[string]protocol {
 	return map[string]protocol{
 		"http": {func(m *Module, report func(path, text string)) { m.HTTP.check(report) }, checkURL, (*Prober).useHTTP},
 		"tcp":  {func(m *Module, report func(path, text string)) { m.TCP.check(report) }, checkHostPort, (*Prober).useTCP},
-		"icmp": {func(m *Module, report func(path, text string)) { m.ICMP.check(report) }, anyTarget, (*Prober).useICMP},
+		"icmp": {(*Module).checkICMP, anyTarget, (*Prober).useICMP},
 		"dns":  {func(m *Module, report func(path, text string)) { m.DNS.check(report) }, checkNameServer, (*Prober).useDNS},
 		"grpc": {func(m *Module, report func(path, text string)) { m.GRPC.check(report) }, anyTarget, (*Prober).useGRPC},
 		"unix": {func(m *Module, report func(path, text string)) { m.Unix.check(report) }, anyTarget, (*Prober).useUnix},

@@ -9,16 +9,6 @@ import (
 	"time"
 )
 
-// Network is what all probers of a process share: the sockets that answers to
-// pings come in by.
-type Network struct{}
-
-// NewNetwork gives a network with nothing open yet.
-func NewNetwork() *Network { return &Network{} }
-
-// Close closes what is open. Probers that use the network must have ended.
-func (n *Network) Close() error { return nil }
-
 // Prober is a module made ready. It may probe many targets at a time.
 type Prober struct {
 	module   Module
