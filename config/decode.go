@@ -20,12 +20,26 @@ const maxNodes = 1 << 18
 // decoder fills settings from nodes, one value at a time, so that one mistake
 // does not hide the next. The YAML library does the leaves only.
 type decoder struct {
-	file     string
+	places   *Places
 	mistakes Mistakes
-	lines    map[string]int  // path -> line of its key
 	wrong    map[string]bool // paths with a mistake of decoding
-	nodes    int
-	open     []*yaml.Node // aliases being followed
+
+	// Of the file that is being decoded.
+	file  string
+	only  []string
+	nodes int
+	open  []*yaml.Node // aliases being followed
+}
+
+// newDecoder gives one that knows no file yet.
+func newDecoder() *decoder {
+	return &decoder{places: newPlaces(), wrong: map[string]bool{}}
+}
+
+// begin turns to the next file.
+func (d *decoder) begin(s Source) {
+	d.file, d.only, d.nodes, d.open = s.File, s.Only, 0, nil
+	d.places.files = append(d.places.files, s.File)
 }
 
 // oldUnmarshaler is the form that needs no import of a YAML library: rooms use
@@ -52,7 +66,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, line int) {
 		}
 		return
 	}
-	d.lines[path] = line
+	d.places.set(path, d.file, line)
 	if n.Kind == yaml.AliasNode {
 		d.alias(n, path, func(target *yaml.Node) { d.value(target, v, path, line) })
 		return
@@ -149,15 +163,21 @@ func (d *decoder) pruned(n *yaml.Node, path string) *yaml.Node {
 }
 
 // list decodes a sequence. An empty one gives an empty slice, not nil, so that
-// "none" can be told from "not written".
+// "none" can be told from "not written". An outermost list goes on after what the
+// files before have put into it.
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, line int) {
 	if n.Kind != yaml.SequenceNode {
 		d.mistake(line, path, "want a list, got "+form(n))
 		return
 	}
-	list := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
+	before := d.places.lengths[path]
+	list := reflect.MakeSlice(v.Type(), before+len(n.Content), before+len(n.Content))
+	reflect.Copy(list, v.Slice(0, before))
+	if outermost(path) {
+		d.places.join(path, d.file, len(n.Content))
+	}
 	for i, item := range n.Content {
-		d.value(item, list.Index(i), fmt.Sprintf("%s[%d]", path, i), item.Line)
+		d.value(item, list.Index(before+i), fmt.Sprintf("%s[%d]", path, before+i), item.Line)
 	}
 	v.Set(list)
 }

@@ -18,6 +18,13 @@ import (
 // maxFile bounds what is read as a configuration or a secret, in bytes.
 const maxFile = 16 << 20
 
+// Source is one of the files that make a configuration together.
+type Source struct {
+	File string
+	Text []byte
+	Only []string // the keys that may stand in it; none: all
+}
+
 // Load reads a YAML file into the struct that into points to. Before Check it
 // calls SetDirectory with the folder of the file. The error is [Mistakes]
 // unless the file itself could not be read; into is then half filled and of no
@@ -27,7 +34,7 @@ func Load(file string, into any) error {
 	if err != nil {
 		return err
 	}
-	return parse(file, text, into, filepath.Dir(file))
+	return parse([]Source{{File: file, Text: text}}, into, filepath.Dir(file))
 }
 
 // Read gives the text of a configuration file for [Parse], for those who need it
@@ -43,7 +50,16 @@ func Read(file string) ([]byte, error) {
 // Parse is [Load] of a text that comes from no file: name stands in the
 // mistakes, and SetDirectory is not called.
 func Parse(name string, text []byte, into any) error {
-	return parse(name, text, into, "")
+	return parse([]Source{{File: name, Text: text}}, into, "")
+}
+
+// ParseAll is [Parse] of files that make one configuration together, in their
+// order. Outermost keys that hold a mapping of named things or a list of
+// mappings go on from file to file; a name, or any other key, that stands in two
+// files is a mistake. SetDirectory is not called: the files may lie in different
+// folders, of which [Places] tells.
+func ParseAll(sources []Source, into any) error {
+	return parse(sources, into, "")
 }
 
 // Secret reads the secret that stands in a file, without the white space at
@@ -79,28 +95,54 @@ func read(file string) ([]byte, error) {
 	return text, nil
 }
 
-// parse is the order of things: one document, its values, the folder, and at
-// last Check, which runs also after mistakes so that all come at once.
-func parse(name string, text []byte, into any, dir string) error {
+// parse is the order of things: the documents, their values, the folder, and at
+// last Check, which runs also after mistakes so that all come at once. Of a file
+// that is no YAML nothing is known: then Check would tell of what it holds.
+func parse(sources []Source, into any, dir string) error {
 	target := reflect.ValueOf(into)
 	if target.Kind() != reflect.Pointer || target.IsNil() || target.Elem().Kind() != reflect.Struct {
-		return fmt.Errorf("parsing %s: want a pointer to a struct, got %T", name, into)
+		return fmt.Errorf("parsing %s: want a pointer to a struct, got %T", names(sources), into)
 	}
-	d := &decoder{file: name, lines: map[string]int{}, wrong: map[string]bool{}}
-	root, ok := d.document(text)
-	if !ok {
-		return d.mistakes.sorted()
+	d := newDecoder()
+	if !d.sources(sources, target.Elem()) {
+		return d.mistakes.sorted(d.places.files)
 	}
-	d.value(root, target.Elem(), "", root.Line)
 	if s, ok := into.(interface{ SetDirectory(string) }); ok && dir != "" {
 		s.SetDirectory(dir)
+	}
+	if s, ok := into.(interface{ SetPlaces(*Places) }); ok {
+		s.SetPlaces(d.places)
 	}
 	if c, ok := into.(interface {
 		Check(func(path, text string))
 	}); ok {
 		c.Check(d.checked)
 	}
-	return d.mistakes.sorted()
+	return d.mistakes.sorted(d.places.files)
+}
+
+// names lists files for a message.
+func names(sources []Source) string {
+	var all []string
+	for _, s := range sources {
+		all = append(all, s.File)
+	}
+	return strings.Join(all, ", ")
+}
+
+// sources decodes all files, one after the other, and tells whether each was
+// YAML at all.
+func (d *decoder) sources(sources []Source, into reflect.Value) bool {
+	whole := true
+	for _, s := range sources {
+		d.begin(s)
+		if root, ok := d.document(s.Text); ok {
+			d.value(root, into, "", root.Line)
+		} else {
+			whole = false
+		}
+	}
+	return whole
 }
 
 // document gives the root of the only document; an empty text is an empty
@@ -145,24 +187,13 @@ func (d *decoder) syntax(err error) {
 // alone: its value is not what the file says.
 func (d *decoder) checked(path, text string) {
 	if !d.wrong[path] {
-		d.mistakes = append(d.mistakes, Mistake{File: d.file, Line: d.line(path), Path: path, Text: text})
+		d.mistakes = append(d.mistakes, d.places.Mistake(path, text))
 	}
-}
-
-// line is where a path stands, or else the nearest part of the file around it.
-func (d *decoder) line(path string) int {
-	for path != "" {
-		if line, ok := d.lines[path]; ok {
-			return line
-		}
-		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
-	}
-	return d.lines[""]
 }
 
 // mistake keeps what decoding finds, and silences Check about the same path.
 func (d *decoder) mistake(line int, path, text string) {
-	d.mistakes = append(d.mistakes, Mistake{File: d.file, Line: line, Path: path, Text: Masked(text)})
+	d.mistakes = append(d.mistakes, Mistake{File: d.file, Line: line, Path: d.places.local(d.file, path), Text: Masked(text)})
 	d.wrong[path] = true
 }
 

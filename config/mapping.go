@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -84,7 +85,18 @@ func (d *decoder) merge(n *yaml.Node, into keys, path string, seen map[string]in
 // pair decodes one key and its value.
 func (d *decoder) pair(key, item *yaml.Node, into keys, path string) {
 	at := join(path, key.Value)
-	if field, ok := into.fields[key.Value]; ok {
+	field, known := into.fields[key.Value]
+	if path == "" && len(d.only) > 0 && !slices.Contains(d.only, key.Value) {
+		d.mistake(key.Line, at, "want only "+strings.Join(d.only, ", ")+" in this file")
+		return
+	}
+	if file, line, before := d.places.before(at, d.file); before && !(known && goesOn(field.Type())) {
+		d.mistake(key.Line, at, fmt.Sprintf("stands twice, first in %s:%d", file, line))
+		return
+	} else if before && isNull(item) {
+		return // nothing to add
+	}
+	if known {
 		d.value(item, field, at, key.Line)
 		return
 	}
@@ -95,6 +107,12 @@ func (d *decoder) pair(key, item *yaml.Node, into keys, path string) {
 	fresh := reflect.New(into.rest.Type().Elem()).Elem()
 	d.value(item, fresh, at, key.Line)
 	into.rest.SetMapIndex(reflect.ValueOf(key.Value).Convert(into.rest.Type().Key()), fresh)
+}
+
+// goesOn tells whether a key may stand in several files: it holds things with a
+// name each. A list of plain values is one value.
+func goesOn(t reflect.Type) bool {
+	return t.Kind() == reflect.Map || t.Kind() == reflect.Slice && (t.Elem().Kind() == reflect.Struct || t.Elem().Kind() == reflect.Map)
 }
 
 // keys are the places that the keys of a mapping go to: fields of a struct and

@@ -30,8 +30,9 @@ func (m Mistake) String() string {
 	return b.String()
 }
 
-// Mistakes are all mistakes of one file, sorted by line, then path. It is the
-// error of [Load] and [Parse] whenever the file could be read.
+// Mistakes are all mistakes of a configuration, sorted by file, line, then path.
+// It is the error of [Load], [Parse] and [ParseAll] whenever the files could be
+// read.
 type Mistakes []Mistake
 
 // Error writes one mistake a line.
@@ -43,14 +44,15 @@ func (m Mistakes) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// sorted gives the mistakes in the order of the file, each once, as an error
+// sorted gives the mistakes in the order of the files, each once, as an error
 // that is nil when there are none.
-func (m Mistakes) sorted() error {
+func (m Mistakes) sorted(files []string) error {
 	if len(m) == 0 {
 		return nil
 	}
 	slices.SortStableFunc(m, func(a, b Mistake) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Text, b.Text))
+		return cmp.Or(cmp.Compare(slices.Index(files, a.File), slices.Index(files, b.File)),
+			cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Text, b.Text))
 	})
 	return slices.Compact(m)
 }
