@@ -35,7 +35,7 @@ var rooms = map[string][]string{
 	"healer/journal": {"healer"},
 	"healer/console": {"healer", "healer/plan"},
 	"cmd/probe-exporter": {
-		"config", "probe", "sigma", "collector", "rules"},
+		"config", "probe", "promapi", "sigma", "collector", "rules"},
 	"cmd/heal-receiver": {
 		"config", "promapi", "healer", "healer/plan", "healer/action", "healer/journal", "healer/console"},
 }

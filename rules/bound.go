@@ -145,7 +145,7 @@ func (c chain) terms(m int) []Term {
 		{"d_p", c.probe.Timeout},
 		{"(m-1)·P", time.Duration(m-1) * c.probe.Interval},
 		{"S", time.Duration(p.Scrape.Interval)},
-		{"d_s", p.Scrape.timeout()},
+		{"d_s", p.Scrape.Wait()},
 		{"E", time.Duration(p.Evaluation.Interval)},
 		{"d_e", time.Duration(p.Evaluation.Delay)},
 		{"Q", time.Duration(p.Evaluation.QueryOffset)},

@@ -230,7 +230,7 @@ func TestLoss_IsWhatIsFoundWithinTheTarget(t *testing.T) {
 func simulate(c chain, n int, capped float64, probeAt, scrapeAt, evalAt float64) float64 {
 	p, dp := c.probe.Interval.Seconds(), c.probe.Timeout.Seconds()
 	prom := c.spec.Prometheus
-	s, ds := time.Duration(prom.Scrape.Interval).Seconds(), prom.Scrape.timeout().Seconds()
+	s, ds := time.Duration(prom.Scrape.Interval).Seconds(), prom.Scrape.Wait().Seconds()
 	e, de := time.Duration(prom.Evaluation.Interval).Seconds(), time.Duration(prom.Evaluation.Delay).Seconds()
 	bad, at := 0, probeAt // the first probe that begins after the fault
 	for float64(bad) <= capped*float64(n) || bad < c.signal.Fault.MinAnomalies {
@@ -300,7 +300,7 @@ func TestBound_IsReachedByACornerSearch(t *testing.T) {
 		// Every phase at its end: the probe ran just before the fault, the
 		// scrape just before the gauge, the evaluation just before the scrape.
 		turned := row.p - tiny + float64(b.Bad-1)*row.p + row.dp
-		shown := turned - tiny + row.s + c.spec.Prometheus.Scrape.timeout().Seconds()
+		shown := turned - tiny + row.s + c.spec.Prometheus.Scrape.Wait().Seconds()
 		took := simulate(c, b.Samples, b.Cap, row.p-tiny, math.Mod(turned-tiny, row.s), math.Mod(shown-tiny, row.s))
 		if gap := b.Total.Seconds() - took; gap < 0 || gap > .01 {
 			t.Errorf("%v: the corner takes %v, %v below the bound", row.timed, took, gap)

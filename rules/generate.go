@@ -62,7 +62,7 @@ func Generate(s Spec) (map[string][]byte, []Bound, error) {
 func (s Spec) tested(bounds []Bound) ruletest.Spec {
 	t := ruletest.Spec{
 		Observers: s.Observers, Every: time.Duration(s.Prometheus.Evaluation.Interval),
-		Scrape: time.Duration(s.Prometheus.Scrape.Interval), ScrapeTakes: s.Prometheus.Scrape.timeout(),
+		Scrape: time.Duration(s.Prometheus.Scrape.Interval), ScrapeTakes: s.Prometheus.Scrape.Wait(),
 		Restart: restartTime, Differ: s.differ(), Dwell: dwell,
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.groups())) {

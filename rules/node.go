@@ -45,7 +45,7 @@ func (s Spec) nodeGroup(class string) group {
 // first bad samples are seen again. It is a multiple of E, since Prometheus
 // looks at it once in E.
 func (s Spec) keep(class string) time.Duration {
-	scrape, takes := time.Duration(s.Prometheus.Scrape.Interval), s.Prometheus.Scrape.timeout()
+	scrape, takes := time.Duration(s.Prometheus.Scrape.Interval), s.Prometheus.Scrape.Wait()
 	e := time.Duration(s.Prometheus.Evaluation.Interval)
 	keep := keepLeast
 	for _, v := range s.Services {
@@ -72,7 +72,7 @@ func (s Spec) differ() time.Duration {
 			c.signal.Fault.Cap = s.prove(v, c.signal).Cap
 			most := c.signal.Fault.Bad(c.probe.Interval)
 			apart := time.Duration(max(most-few+1, few-1)) * c.probe.Interval
-			differ = max(differ, apart+c.probe.Timeout+time.Duration(p.Interval)+p.timeout())
+			differ = max(differ, apart+c.probe.Timeout+time.Duration(p.Interval)+p.Wait())
 		}
 	}
 	return (differ + e - 1) / e * e

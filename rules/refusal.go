@@ -92,7 +92,7 @@ func (c chain) knobs() []knob {
 			func(c *chain, v time.Duration) { c.spec.Prometheus = c.spec.Prometheus.faster(v) },
 		},
 		{
-			"prometheus.scrape.timeout", p.Scrape.timeout(), p.Scrape.timeout(),
+			"prometheus.scrape.timeout", p.Scrape.Wait(), p.Scrape.Wait(),
 			func(c *chain, v time.Duration) { c.spec.Prometheus.Scrape.Timeout = model.Duration(v) },
 		},
 		{
@@ -121,7 +121,7 @@ func (c chain) knobs() []knob {
 // faster is p with both intervals at most v.
 func (p Prometheus) faster(v time.Duration) Prometheus {
 	d := model.Duration(v)
-	p.Scrape.Timeout = min(model.Duration(p.Scrape.timeout()), d)
+	p.Scrape.Timeout = min(model.Duration(p.Scrape.Wait()), d)
 	p.Scrape.Interval = min(p.Scrape.Interval, d)
 	p.Evaluation.Interval = min(p.Evaluation.Interval, d)
 	return p

@@ -15,14 +15,12 @@ const (
 	scrapeWait = 10 * time.Second // Prometheus' default scrape_timeout
 )
 
-// Prometheus is the section "prometheus:" of probe-exporter's configuration:
-// how the living Prometheus scrapes /metrics/probes and evaluates the rules.
+// Prometheus is what the section "prometheus:" of probe-exporter's configuration
+// says of how the living Prometheus scrapes /metrics/probes and evaluates the
+// rules. How it is asked stands beside it, and is nothing to the rules.
 type Prometheus struct {
-	URL        string          `yaml:"url,omitempty"`         // refused until the live check exists
-	HTTPConfig map[string]any  `yaml:"http_config,omitempty"` // refused likewise
-	Timeout    *model.Duration `yaml:"timeout,omitempty"`     // refused likewise
-	Scrape     Scrape          `yaml:"scrape,omitempty"`
-	Evaluation Evaluation      `yaml:"evaluation,omitempty"`
+	Scrape     Scrape     `yaml:"scrape,omitempty"`
+	Evaluation Evaluation `yaml:"evaluation,omitempty"`
 }
 
 // Scrape is the job that scrapes /metrics/probes. A Timeout of 0 is what
@@ -80,15 +78,6 @@ func DefaultAlertmanager() Alertmanager {
 
 // Check reports every mistake under its path inside the section.
 func (p Prometheus) Check(report func(path, text string)) {
-	if p.URL != "" {
-		report("url", notYet)
-	}
-	if p.HTTPConfig != nil {
-		report("http_config", notYet)
-	}
-	if p.Timeout != nil {
-		report("timeout", notYet)
-	}
 	checkTick(report, "scrape.interval", p.Scrape.Interval)
 	if t, i := time.Duration(p.Scrape.Timeout), time.Duration(p.Scrape.Interval); t < 0 || t > i && i > 0 {
 		report("scrape.timeout", fmt.Sprintf("got %s, want 0s to the scrape interval of %s", p.Scrape.Timeout, p.Scrape.Interval))
@@ -114,8 +103,8 @@ func checkTick(report func(path, text string), path string, d model.Duration) {
 	}
 }
 
-// timeout is d_s, the scrape timeout that Prometheus uses.
-func (s Scrape) timeout() time.Duration {
+// Wait is d_s, the scrape timeout that Prometheus uses.
+func (s Scrape) Wait() time.Duration {
 	if s.Timeout > 0 {
 		return time.Duration(s.Timeout)
 	}

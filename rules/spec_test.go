@@ -78,7 +78,7 @@ func wantMistakes(t *testing.T, check func(func(path, text string)), want ...str
 
 func TestSettings_DefaultsAreThoseOfTheTable(t *testing.T) {
 	p, a := DefaultPrometheus(), DefaultAlertmanager()
-	got := fmt.Sprint(p.Scrape.Interval, p.Scrape.timeout(), p.Evaluation.Interval, p.Evaluation.Delay, p.Evaluation.QueryOffset,
+	got := fmt.Sprint(p.Scrape.Interval, p.Scrape.Wait(), p.Evaluation.Interval, p.Evaluation.Delay, p.Evaluation.QueryOffset,
 		a.GroupWait, a.GroupInterval, a.Peers, a.PeerTimeout, a.Webhook.Delay)
 	if want := "15s 10s 15s 1s 0s 0s 15s 1 15s 0s"; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -90,26 +90,21 @@ func TestSettings_DefaultsAreThoseOfTheTable(t *testing.T) {
 func TestSettings_ScrapeTimeoutLeftOutIsWhatPrometheusTakes(t *testing.T) {
 	for _, c := range []struct{ interval, timeout, want float64 }{{15, 0, 10}, {5, 0, 5}, {5, 1, 1}, {60, 0, 10}} {
 		s := Scrape{Interval: sec(c.interval), Timeout: sec(c.timeout)}
-		if got := s.timeout(); got != dur(c.want) {
+		if got := s.Wait(); got != dur(c.want) {
 			t.Errorf("interval %v, timeout %v: got %s, want %vs", c.interval, c.timeout, got, c.want)
 		}
 	}
 }
 
 func TestPrometheus_NamesEveryMistake(t *testing.T) {
-	later := sec(5)
 	wantMistakes(t, Prometheus{
-		URL: "http://127.0.0.1:9090", HTTPConfig: map[string]any{}, Timeout: &later,
 		Scrape:     Scrape{Interval: sec(5), Timeout: sec(6)},
 		Evaluation: Evaluation{Interval: sec(90), Delay: sec(90), QueryOffset: sec(-1)},
 	}.Check,
 		"evaluation.delay: got 1m30s, want less than the evaluation interval of 1m30s: a group that takes longer misses its next evaluation",
 		"evaluation.interval: got 1m30s, want more than 0s and at most 1m",
 		"evaluation.query_offset: got -1s, want 0s or more",
-		"http_config: known, not yet available",
 		"scrape.timeout: got 6s, want 0s to the scrape interval of 5s",
-		"timeout: known, not yet available",
-		"url: known, not yet available",
 	)
 	wantMistakes(t, Prometheus{}.Check,
 		"evaluation.interval: got 0s, want more than 0s and at most 1m",
