@@ -4,13 +4,16 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -702,5 +705,37 @@ func BenchmarkDNS(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A connection that is only forgotten is closed by the garbage collector, too:
+// it rests here.
+func TestDNS_ClosesItsConnection(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	for module, begin := range map[string]string{block("tcp", ""): "\x00\x01x", block("tcp", "dns_over_tls: true"): "no TLS"} {
+		closed := make(chan struct{})
+		address := serve(t, func(conn net.Conn) {
+			defer close(closed)
+			io.WriteString(conn, begin)
+			silent(conn)
+		})
+		ask(t, module, address)
+		<-closed
+	}
+	from := make(chan net.Addr, 1)
+	address := nameServer(t, "udp", nil, func(w dns.ResponseWriter, query *dns.Msg) {
+		from <- w.RemoteAddr()
+		w.WriteMsg(new(dns.Msg).SetReply(query))
+	})
+	wantSuccess(t, ask(t, block("udp", ""), address))
+	conn, err := net.Dial("udp", (<-from).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.Write([]byte("anybody there?"))
+	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("the socket of the probe is open after it: %v", err)
 	}
 }
