@@ -25,20 +25,6 @@ type recordRules struct {
 	FailIfNoneMatches []pattern `yaml:"fail_if_none_matches_regexp,omitempty"`
 }
 
-// check refuses entries that stand empty in the file, without an expression.
-func (v *recordRules) check(report func(path, text string)) {
-	for key, list := range map[string][]pattern{
-		"fail_if_matches_regexp": v.FailIfMatches, "fail_if_all_match_regexp": v.FailIfAllMatch,
-		"fail_if_not_matches_regexp": v.FailIfNotMatches, "fail_if_none_matches_regexp": v.FailIfNoneMatches,
-	} {
-		for i, p := range list {
-			if p.Regexp == nil {
-				report(fmt.Sprintf("%s[%d]", key, i), "missing")
-			}
-		}
-	}
-}
-
 // judge gives the first rule that the records of a section break.
 func (v *recordRules) judge(records []dns.RR) error {
 	if len(v.FailIfMatches)+len(v.FailIfAllMatch)+len(v.FailIfNotMatches)+len(v.FailIfNoneMatches) == 0 {
