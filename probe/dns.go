@@ -271,7 +271,7 @@ func (k *inquiry) fromDatagrams(conn net.Conn, id uint16) (*dns.Msg, error) {
 	for {
 		n, err := conn.Read(buffer)
 		if err != nil && passed > 0 {
-			return nil, fmt.Errorf("reading the answer: %w (%d datagrams before were none; the last: %v)", err, passed, last)
+			return nil, fmt.Errorf("reading the answer: %w (passed over %d that were none, the last: %v)", err, passed, last)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading the answer: %w", err)

@@ -447,7 +447,7 @@ func TestDNS_WaitsForItsOwnAnswer(t *testing.T) {
 
 func TestDNS_AnswersToOthersAloneAreATimeout(t *testing.T) {
 	address := datagrams(t, func(query []byte) [][]byte { return strays(t, query) })
-	wantReason(t, within(t, 100*time.Millisecond, block("udp", ""), address), Timeout, "datagrams before were none; the last: ")
+	wantReason(t, within(t, 100*time.Millisecond, block("udp", ""), address), Timeout, "that were none, the last: ")
 }
 
 func TestDNS_AnAnswerThatCannotBeReadIsReasonProtocol(t *testing.T) {
