@@ -35,8 +35,8 @@ type HTTP struct {
 	Compression                 string            `yaml:"compression,omitempty"`     // of the answer
 	BodySizeLimit               amount            `yaml:"body_size_limit,omitempty"` // uncompressed; 0: none
 	EnableHTTP3                 later             `yaml:"enable_http3,omitempty"`
-	FailIfBodyJSONMatchesCEL    later             `yaml:"fail_if_body_json_matches_cel,omitempty"`
-	FailIfBodyJSONNotMatchesCEL later             `yaml:"fail_if_body_json_not_matches_cel,omitempty"`
+	FailIfBodyJSONMatchesCEL    *condition        `yaml:"fail_if_body_json_matches_cel,omitempty"`
+	FailIfBodyJSONNotMatchesCEL *condition        `yaml:"fail_if_body_json_not_matches_cel,omitempty"`
 
 	HTTPClientConfig config.HTTPClientConfig `yaml:",inline"`
 }
@@ -64,6 +64,7 @@ func (h *HTTP) UnmarshalYAML(unmarshal func(any) error) error {
 	if h.NoFollowRedirects != nil {
 		h.HTTPClientConfig.FollowRedirects = !*h.NoFollowRedirects
 	}
+	h.Compression = strings.ToLower(h.Compression)
 	return h.HTTPClientConfig.Validate()
 }
 
@@ -105,11 +106,28 @@ func (h *HTTP) check(report func(path, text string)) {
 		report("authorization", err.Error())
 	}
 	checkTLS(h.HTTPClientConfig.TLSConfig, under("tls_config", report))
-	refuse(report, map[string]later{
-		"enable_http3":                      h.EnableHTTP3,
-		"fail_if_body_json_matches_cel":     h.FailIfBodyJSONMatchesCEL,
-		"fail_if_body_json_not_matches_cel": h.FailIfBodyJSONNotMatchesCEL,
-	})
+	h.checkVersions(report)
+	if h.EnableHTTP3 {
+		report("enable_http3", "HTTP/3 is known, not yet available; want false, which probes over HTTP/2 or HTTP/1.1")
+	}
+}
+
+// checkVersions wants versions that an answer can have: a misspelt one would
+// fail every probe.
+func (h *HTTP) checkVersions(report func(path, text string)) {
+	for i, version := range h.ValidHTTPVersions {
+		path := fmt.Sprintf("valid_http_versions[%d]", i)
+		switch version {
+		case "HTTP/1.0", "HTTP/1.1", "HTTP/2.0":
+		case "HTTP/3.0":
+			report(path, "HTTP/3 is known, not yet available; want HTTP/1.0, HTTP/1.1 or HTTP/2.0")
+		default:
+			report(path, fmt.Sprintf("want HTTP/1.0, HTTP/1.1 or HTTP/2.0, got %q", version))
+		}
+	}
+	if strings.Join(h.ValidHTTPVersions, "") == "HTTP/2.0" && !h.HTTPClientConfig.EnableHTTP2 {
+		report("valid_http_versions", "HTTP/2.0 alone is valid, and enable_http2 is false")
+	}
 }
 
 // token tells whether a text can be written as a method or as the name of a
@@ -151,11 +169,9 @@ func checkMatches(key string, matches []headerMatch, report func(path, text stri
 // checkCompression wants the compression to be one that the request accepts.
 func (h *HTTP) checkCompression(report func(path, text string)) {
 	switch h.Compression {
-	case "", "gzip", "deflate", "identity":
-	case "br":
-		report("compression", `"br" is known, not yet available; want gzip, deflate or identity`)
+	case "", "br", "gzip", "deflate", "identity":
 	default:
-		report("compression", fmt.Sprintf("want gzip, deflate or identity, got %q", h.Compression))
+		report("compression", fmt.Sprintf("want br, deflate, gzip or identity, got %q", h.Compression))
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.Headers)) {
 		if textproto.CanonicalMIMEHeaderKey(name) == "Accept-Encoding" && !accepts(h.Headers[name], h.Compression) {

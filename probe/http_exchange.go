@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/andybalholm/brotli"
 )
 
 // The phases of an HTTP probe, each summed over all redirects.
@@ -55,8 +57,9 @@ type exchange struct {
 	answered  time.Time // of the last request: its first byte is here
 	redirects int
 	answer    *http.Response
-	length    int64 // of the body, uncompressed
-	badMatch  bool
+	length    int64               // of the body, uncompressed
+	badMatch  bool                // a regular expression failed the probe
+	badValue  bool                // a condition of CEL did
 	refused   tls.ConnectionState // a handshake that failed
 }
 
@@ -270,22 +273,24 @@ func (m headerMatch) judge(header http.Header, bad bool) error {
 	return nil
 }
 
-// judgeBody reads the body to its end and, if match, holds it against the
-// regular expressions.
-func (x *exchange) judgeBody(match bool) error {
-	raw := &counter{reader: x.answer.Body}
+// judgeBody reads the body to its end and, if the answer is valid so far, holds
+// it against the regular expressions and the conditions.
+func (x *exchange) judgeBody(valid bool) error {
+	raw := &counter{ctx: x.ctx, reader: x.answer.Body}
 	body, err := decompress(raw, x.Compression)
 	if err != nil {
 		return x.unreadable(err, raw.ended)
 	}
 	// The limit is on what comes out of the decompression: a few bytes of gzip
 	// can stand for gigabytes.
-	limited := &counter{reader: body, limit: int64(x.BodySizeLimit)}
+	limited := &counter{ctx: x.ctx, reader: body, limit: int64(x.BodySizeLimit)}
+	match := valid && (x.patterns() || x.conditions())
 	var text []byte
-	if match = match && len(x.FailIfBodyMatchesRegexp)+len(x.FailIfBodyNotMatchesRegexp) > 0; match {
-		if limited.limit == 0 || limited.limit > maxMatched {
-			limited.limit = maxMatched
-		}
+	if match {
+		// As in blackbox_exporter, a body that does not come counts as one that
+		// does not match.
+		x.badMatch, x.badValue = x.patterns(), !x.patterns()
+		limited.limit = x.textLimit()
 		text, err = io.ReadAll(limited)
 	} else {
 		err = x.discard(limited)
@@ -300,6 +305,28 @@ func (x *exchange) judgeBody(match bool) error {
 	return nil
 }
 
+// patterns tells whether the body is held against regular expressions.
+func (h *httpProber) patterns() bool {
+	return len(h.FailIfBodyMatchesRegexp)+len(h.FailIfBodyNotMatchesRegexp) > 0
+}
+
+// conditions tells whether the body is held against conditions of CEL.
+func (h *httpProber) conditions() bool {
+	return h.FailIfBodyJSONMatchesCEL != nil || h.FailIfBodyJSONNotMatchesCEL != nil
+}
+
+// textLimit bounds the body that is kept whole.
+func (h *httpProber) textLimit() int64 {
+	limit := int64(h.BodySizeLimit)
+	switch {
+	case limit == 0 && h.conditions():
+		return maxJSON
+	case limit == 0 || limit > maxMatched:
+		return maxMatched
+	}
+	return limit
+}
+
 // unreadable gives the reason of a body that could not be read. One that came
 // whole and yet does not unpack is content.
 func (x *exchange) unreadable(err error, whole bool) error {
@@ -307,28 +334,76 @@ func (x *exchange) unreadable(err error, whole bool) error {
 		return fail(Protocol, fmt.Errorf("reading the body: %w", err))
 	}
 	err = fmt.Errorf("decompressing the body as %s: %w", x.Compression, err)
-	if whole && errors.Is(err, io.ErrUnexpectedEOF) {
+	if whole && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
 		return &failure{Content, err}
 	}
 	return fail(Content, err)
 }
 
-// judgeText holds the whole body against the expressions. Any that must not
-// match is enough to fail, and so is any that must and does not.
+// judgeText holds the whole body against the regular expressions, and then
+// against the conditions.
 func (x *exchange) judgeText(text []byte) error {
-	x.badMatch = true
-	for _, expression := range x.FailIfBodyMatchesRegexp {
+	if x.patterns() {
+		if err := inTime(x.ctx, len(text), func() error { return x.matchText(text) }); err != nil {
+			return err
+		}
+		x.badMatch = false
+	}
+	if x.conditions() {
+		x.badValue = true
+		err := inTime(x.ctx, len(text), func() error {
+			return judgeJSON(x.ctx, text, x.FailIfBodyJSONMatchesCEL, x.FailIfBodyJSONNotMatchesCEL)
+		})
+		if err != nil {
+			return err
+		}
+		x.badValue = false
+	}
+	return nil
+}
+
+// matchText holds the body against the regular expressions. Any that must not
+// match is enough to fail, and so is any that must and does not.
+func (h *httpProber) matchText(text []byte) error {
+	for _, expression := range h.FailIfBodyMatchesRegexp {
 		if expression.Match(text) {
 			return &failure{Content, fmt.Errorf("body matches %q", expression)}
 		}
 	}
-	for _, expression := range x.FailIfBodyNotMatchesRegexp {
+	for _, expression := range h.FailIfBodyNotMatchesRegexp {
 		if !expression.Match(text) {
 			return &failure{Content, fmt.Errorf("body does not match %q", expression)}
 		}
 	}
-	x.badMatch = false
 	return nil
+}
+
+// quick is a body, in bytes, that any expression is held against in some
+// milliseconds.
+const quick = 64 << 10
+
+// inTime gives what judge finds, or the end of ctx when that comes first: a
+// regular expression on a large body cannot be interrupted. It then goes on
+// alone to its end, so judge must change nothing.
+func inTime(ctx context.Context, size int, judge func() error) error {
+	if size <= quick {
+		return judge()
+	}
+	found := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				found <- &failure{Internal, fmt.Errorf("panic while judging the body: %v", p)}
+			}
+		}()
+		found <- judge()
+	}()
+	select {
+	case err := <-found:
+		return err
+	case <-ctx.Done():
+		return fail(Timeout, fmt.Errorf("judging a body of %d bytes: %w", size, context.Cause(ctx)))
+	}
 }
 
 // discard reads to the end with a buffer that is used again.
@@ -349,6 +424,8 @@ func (x *exchange) discard(body io.Reader) error {
 // a failure, whatever its header says.
 func decompress(body io.Reader, coding string) (io.Reader, error) {
 	switch coding {
+	case "br":
+		return brotli.NewReader(body), nil
 	case "gzip":
 		return gzip.NewReader(body)
 	case "deflate":
@@ -357,8 +434,10 @@ func decompress(body io.Reader, coding string) (io.Reader, error) {
 	return body, nil
 }
 
-// counter counts bytes and fails beyond limit, when there is one.
+// counter counts bytes and fails beyond limit, when there is one, or beyond the
+// end of ctx: what is received and not yet unpacked may be gigabytes.
 type counter struct {
+	ctx          context.Context
 	reader       io.Reader
 	count, limit int64
 	ended        bool // with io.EOF, not by an error
@@ -366,6 +445,9 @@ type counter struct {
 
 // Read implements io.Reader. A body of exactly the limit is within it.
 func (c *counter) Read(p []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
 	n, err := c.reader.Read(p)
 	c.count += int64(n)
 	c.ended = c.ended || err == io.EOF
@@ -411,17 +493,17 @@ func (x *exchange) report() {
 	if a.TLS != nil {
 		overTLS = 1
 	}
-	badMatch := 0.0
-	if x.badMatch {
-		badMatch = 1
-	}
+	flag := map[bool]float64{true: 1}
 	x.add("probe_http_content_length", "Length of the answer as its header says; -1 when it does not.", float64(a.ContentLength))
 	x.add("probe_http_uncompressed_body_length", "Length of the body after decompression, in bytes.", float64(x.length))
 	x.add("probe_http_redirects", "Number of redirects.", float64(x.redirects))
 	x.add("probe_http_ssl", "1 when the last request went over TLS.", overTLS)
 	x.add("probe_http_status_code", "Status of the answer; 0 without one.", float64(a.StatusCode))
 	x.add("probe_http_version", "HTTP version of the answer; 0 without one.", float64(a.ProtoMajor)+float64(a.ProtoMinor)/10)
-	x.add("probe_failed_due_to_regex", "1 when a regular expression made the probe fail.", badMatch)
+	x.add("probe_failed_due_to_regex", "1 when a regular expression made the probe fail.", flag[x.badMatch])
+	if x.conditions() {
+		x.add("probe_failed_due_to_cel", "1 when a condition on the JSON body made the probe fail.", flag[x.badValue])
+	}
 	if modified, err := http.ParseTime(a.Header.Get("Last-Modified")); err == nil {
 		x.add("probe_http_last_modified_timestamp_seconds", "Unix time in the header Last-Modified.", float64(modified.Unix()))
 	}

@@ -126,16 +126,6 @@ func under(prefix string, report func(path, text string)) func(path, text string
 	return func(path, text string) { report(strings.TrimSuffix(prefix+"."+path, "."), text) }
 }
 
-// refuse reports keys whose work comes later: a key that is ignored in silence
-// is a check that nobody makes.
-func refuse(report func(path, text string), keys map[string]later) {
-	for key, used := range keys {
-		if used {
-			report(key, "known, not yet available")
-		}
-	}
-}
-
 // later notes that a key of a later version stands in the file. The value false
 // asks for nothing and is let through.
 type later bool
