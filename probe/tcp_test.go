@@ -126,7 +126,7 @@ func TestTCP_EveryReasonOfAFailure(t *testing.T) {
 		{"", "127.0.0.1", Internal, "target: missing port in address; want host:port"},
 		{"", "me:topsecret@127.0.0.1:1", Internal, "target: too many colons in address; want host:port"},
 		{"", "127.0.0.1:0", Internal, `target: port is "0"; want a number from 1 to 65535`},
-		{"", "127.0.0.1:http", Internal, `target: the port is no number; want one from 1 to 65535`},
+		{"", "127.0.0.1:no-such-service", Internal, `target: the port is no number; want one from 1 to 65535`},
 		{"", "me:topsecret@127.0.0.1", Internal, `target: the port is no number; want one from 1 to 65535`},
 		{"source_ip_address: 192.0.2.1", plain, Internal, "cannot assign requested address"},
 		{"tls: true", secureHost, Certificate, "unknown authority"},
@@ -217,7 +217,7 @@ func FuzzTCP(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		p := prober(t, `{prober: tcp, tcp: {query_response: [{expect: '^(2..) ?(.*)$', labels: [{name: rest, value: '$2'}]}, {expect_bytes: ab}, {expect: 'c$'}]}}`)
 		p.probe = func(r *run) error {
-			k := &talk{run: r, tcpProber: &tcpProber{TCP: p.module.TCP}, reader: bufio.NewReaderSize(strings.NewReader(string(text)), 16)}
+			k := &talk{run: r, script: &script{steps: p.module.TCP.QueryResponse}, reader: bufio.NewReaderSize(strings.NewReader(string(text)), 16)}
 			defer k.report()
 			return k.converse()
 		}

@@ -36,8 +36,12 @@ func checkTLS(c config.TLSConfig, report func(path, text string)) {
 			report(key, noManager(ref).Error())
 		}
 	}
-	if c.CARef+c.CertRef+c.KeyRef+c.CAFile+c.CertFile+c.KeyFile != "" {
-		return // it cannot be tried here
+	if c.CARef+c.CertRef+c.KeyRef != "" {
+		return
+	}
+	c.CAFile = ""
+	if c.CertFile+c.KeyFile != "" { // one half alone cannot be tried
+		c.Cert, c.Key, c.CertFile, c.KeyFile = "", "", "", ""
 	}
 	if _, err := config.NewTLSConfig(&c); err != nil {
 		report("", err.Error())
@@ -57,6 +61,19 @@ func (s *tlsSource) client(serverName string, protocols ...string) (*tls.Config,
 		own.ServerName = serverName
 	}
 	return own, nil
+}
+
+// clientOr is client for a protocol that asks for serverName only when the
+// module names no other.
+func (s *tlsSource) clientOr(serverName string, protocols ...string) (*tls.Config, error) {
+	if s.settings.ServerName != "" {
+		serverName = ""
+	}
+	own, err := s.client(serverName, protocols...)
+	if err == nil && own.ServerName == "" && !own.InsecureSkipVerify {
+		return nil, &failure{Internal, errors.New("tls_config: there is no host name to verify; want server_name or insecure_skip_verify")}
+	}
+	return own, err
 }
 
 // current gives the configuration of the files as they are now. It costs one
@@ -97,6 +114,17 @@ func handshake(conn net.Conn, c *tls.Config) (*tls.Conn, tls.ConnectionState, er
 		return nil, state, fail(TLS, fmt.Errorf("TLS handshake: %w", err))
 	}
 	return secured, state, nil
+}
+
+// secure is handshake with a note.
+func (r *run) secure(conn net.Conn, c *tls.Config) (*tls.Conn, tls.ConnectionState, error) {
+	secured, state, err := handshake(conn, c)
+	if r.explain && err == nil {
+		r.note("TLS handshake", "server_name", c.ServerName, "version", tls.VersionName(state.Version),
+			"cipher", tls.CipherSuiteName(state.CipherSuite), "protocol", state.NegotiatedProtocol,
+			"subject", state.PeerCertificates[0].Subject, "expires", earliest(state.PeerCertificates))
+	}
+	return secured, state, err
 }
 
 // untrusted is the refusal of a certificate within err, or nil.
