@@ -46,7 +46,7 @@ func protocols() map[string]protocol {
 		"icmp": {(*Module).checkICMP, anyTarget, (*Prober).useICMP},
 		"dns":  {func(m *Module, report func(path, text string)) { m.DNS.check(report) }, checkNameServer, (*Prober).useDNS},
 		"grpc": {func(m *Module, report func(path, text string)) { m.GRPC.check(report) }, anyTarget, (*Prober).useGRPC},
-		"unix": {func(m *Module, report func(path, text string)) { m.Unix.check(report) }, anyTarget, (*Prober).useUnix},
+		"unix": {func(m *Module, report func(path, text string)) { m.Unix.check(report) }, checkSocket, (*Prober).useUnix},
 	}
 }
 
