@@ -32,7 +32,7 @@ func exposition(samples []Sample) string {
 		if len(s.Labels) > 0 {
 			b.WriteString("}")
 		}
-		if timed[s.Name] && s.Value > 0 {
+		if (timed[s.Name] || strings.HasSuffix(s.Name, "_duration_seconds")) && s.Value > 0 {
 			b.WriteString(" S\n")
 			continue
 		}
@@ -102,7 +102,13 @@ func wantSuccess(t *testing.T, r Result) {
 // serve starts a TCP server that treats every connection by talk.
 func serve(t testing.TB, talk func(net.Conn)) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return serveOn(t, "tcp", "127.0.0.1:0", talk)
+}
+
+// serveOn is serve on a network and address.
+func serveOn(t testing.TB, network, address string, talk func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
