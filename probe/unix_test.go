@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"bufio"
 	"crypto/tls"
 	"io"
 	"net"
@@ -47,7 +46,7 @@ func TestUnix_ShowsTheHandshakeFromTheStartAndLater(t *testing.T) {
 		silent(secured)
 	})
 	later := socket(t, func(conn net.Conn) {
-		bufio.NewReader(conn).ReadString('\n')
+		readLine(conn)
 		secured := tls.Server(conn, config)
 		io.WriteString(secured, "250 secret\r\n")
 		silent(secured)
