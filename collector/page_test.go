@@ -412,7 +412,7 @@ func TestPage_RealProbe(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, status = range []int{http.StatusOK, http.StatusServiceUnavailable} {
-		c.table.Load().targets[0].run(t.Context(), c, time.Now().Add(time.Hour))
+		c.table.Load().targets[0].run(t.Context(), c, time.Now(), time.Now().Add(time.Hour))
 	}
 	got := strings.ReplaceAll(text(t, c), server.URL, "http://n1/")
 	for _, want := range []string{

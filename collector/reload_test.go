@@ -366,7 +366,7 @@ func TestPage_NeverTears(t *testing.T) {
 	for _, target := range c.table.Load().targets {
 		all.Go(func() {
 			for range 100 {
-				target.run(t.Context(), c, time.Now().Add(time.Hour))
+				target.run(t.Context(), c, time.Now(), time.Now().Add(time.Hour))
 			}
 		})
 	}

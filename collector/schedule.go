@@ -134,10 +134,9 @@ func (c *Collector) start(ctx context.Context, open *sync.WaitGroup, plan slots,
 			c.own.skip(t.probe, skipOverlap, 1)
 			continue
 		}
-		c.own.lag.Observe(now.Sub(slot).Seconds())
 		open.Go(func() {
 			defer t.state.open.Add(-1)
-			t.run(ctx, c, until)
+			t.run(ctx, c, slot, until)
 		})
 	}
 }

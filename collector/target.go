@@ -69,10 +69,12 @@ type state struct {
 	bounds []bound
 	native prometheus.Histogram
 
-	mu     sync.Mutex // protects what follows
-	last   time.Time  // of the newest sample
-	series [signals]*sigma.Series
-	rules  [signals]rules
+	mu       sync.Mutex // protects what follows
+	last     time.Time  // of the newest sample
+	series   [signals]*sigma.Series
+	rules    [signals]rules
+	failures [keptFailures]*failure
+	oldest   int // place of the oldest failure
 }
 
 // snapshot is everything that the page says about one target after one run. It
@@ -133,11 +135,12 @@ func (s *state) begin(signal int, r rules, fresh *sigma.Series) {
 	s.shown.Store(&p)
 }
 
-// run makes one probe and takes its result in, unless ctx ends first. The probe
-// ends at its deadline, or at the instant until if that comes first. run
-// returns when the prober has.
-func (t *target) run(ctx context.Context, c *Collector, until time.Time) {
+// run makes the probe that was planned for the instant slot and takes its result
+// in, unless ctx ends first. The probe ends at its deadline, or at the instant
+// until if that comes first. run returns when the prober has.
+func (t *target) run(ctx context.Context, c *Collector, slot, until time.Time) {
 	start := time.Now()
+	c.own.lag.Observe(start.Sub(slot).Seconds())
 	allowed := min(t.deadline, until.Sub(start))
 	deadline, cancel := context.WithDeadline(ctx, start.Add(allowed))
 	defer cancel()
@@ -190,6 +193,9 @@ func (t *target) finish(c *Collector, r probe.Result) {
 		t.judge(c, p, ofLatency, at, r, r.Duration.Seconds())
 	}
 	p.samples, p.of = c.families.series(t, p.samples, r.Samples), t
+	if !r.Success {
+		s.keep(r, p.samples)
+	}
 	// The snapshot counts for itself; this is for the native buckets alone.
 	s.native.Observe(r.Duration.Seconds())
 	before := s.shown.Swap(p)
