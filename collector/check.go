@@ -138,14 +138,13 @@ func (s Settings) checkProbes(r reporter) {
 // check looks at one probe by itself. A target that stands twice would give each
 // of its series twice, and Prometheus would refuse the whole page.
 func (p Probe) check(r reporter) {
-	r.unless(p.FileSD == nil, "file_sd", notYet)
-	r.unless(p.HTTPSD == nil, "http_sd", notYet)
+	p.FileSD.check(r.under("file_sd."))
+	p.HTTPSD.check(r.under("http_sd."))
 	r.unless(p.Role == roleNode || p.Role == roleEntry, "role", "got %q, want node or entry", p.Role)
 	r.unless(time.Duration(p.Interval) >= time.Second, "interval", "got %s, want 1s or more", p.Interval)
 	r.unless(p.Overlap >= 1 && p.Overlap <= 1000, "overlap", "got %d, want 1 to 1000", p.Overlap)
 	r.unless(p.Module != "", "module", "no module named")
-	found := len(p.Targets) > 0 || p.FileSD != nil || p.HTTPSD != nil
-	r.unless(found, "targets", "no target, want at least one")
+	r.unless(len(p.Targets) > 0 || p.discovers(), "targets", "no target, want at least one, or file_sd or http_sd")
 	first := map[string]int{}
 	for i, t := range p.Targets {
 		at := r.under("targets[%d].", i)

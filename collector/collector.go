@@ -62,10 +62,20 @@ type Collector struct {
 	pool     *sync.Pool
 	own      ownMetrics
 
-	table   atomic.Pointer[table]
-	changed chan struct{} // holds one token while the schedule must be made anew
+	table     atomic.Pointer[table]
+	changed   chan struct{} // holds one token while the schedule must be made anew
+	resourced chan struct{} // likewise for the sources of targets
 
-	applying sync.Mutex // one Apply at a time
+	applying sync.Mutex // one change at a time
+	force    force
+}
+
+// force is what the last Apply was given.
+type force struct {
+	settings Settings // completed
+	modules  map[string]Module
+	proofs   []Proof
+	sources  []*source
 }
 
 // table is everything that one Apply has put in force.
@@ -74,6 +84,8 @@ type table struct {
 	byKey   map[key]*target
 	info    []info
 	probes  []string
+	found   map[string]int      // by probe that discovers: targets that were found and are in force
+	refused map[string][]string // likewise: why others were left out
 }
 
 // key names a target over reloads.
@@ -84,6 +96,7 @@ func New(observer string, logger log.Logger) *Collector {
 	c := &Collector{
 		observer: observer, logger: logger, origin: time.Now(), columns: columns(),
 		families: newFamilies(), pool: newPool(), own: newOwnMetrics(), changed: make(chan struct{}, 1),
+		resourced: make(chan struct{}, 1),
 	}
 	c.table.Store(&table{})
 	return c
@@ -92,7 +105,8 @@ func New(observer string, logger log.Logger) *Collector {
 // Apply puts settings in force, before or during Run. When it gives an error,
 // nothing has changed. Otherwise each target that was there before keeps its
 // counters, and each of its signals whose settings are the same keeps its
-// state; series of targets that are gone leave the page.
+// state; series of targets that are gone leave the page. Files with targets are
+// read, and servers with targets will be asked anew; those that fail are no error.
 //
 // The settings must have passed Check and CheckModules. A signal without a cap
 // of its own needs a proof.
@@ -103,7 +117,33 @@ func (c *Collector) Apply(s Settings, modules map[string]Module, proofs []Proof)
 	if !slices.Contains(s.Observers, c.observer) {
 		return fmt.Errorf("observer %q is not listed in observers: %s", c.observer, strings.Join(s.Observers, ", "))
 	}
-	next, begin, err := c.build(s, modules, proofs)
+	sources, err := c.sourcesOf(s)
+	if err != nil {
+		return err
+	}
+	readings := make([]error, len(sources))
+	for i, s := range sources {
+		if s.kind == fileSD {
+			s.found, readings[i] = s.reading(context.Background())
+		}
+	}
+	if err := c.put(force{s, modules, proofs, sources}); err != nil {
+		return err
+	}
+	for i, s := range sources {
+		if s.kind == fileSD {
+			c.took(s, s.found, readings[i])
+			s.first = s.pause()
+		}
+	}
+	c.own.discovered(sources)
+	signal(c.resourced)
+	return nil
+}
+
+// put makes a table of what is given and swaps it in, or changes nothing.
+func (c *Collector) put(f force) error {
+	next, begin, err := c.build(f)
 	if err != nil {
 		return err
 	}
@@ -112,38 +152,63 @@ func (c *Collector) Apply(s Settings, modules map[string]Module, proofs []Proof)
 	for _, b := range begin {
 		b()
 	}
-	c.own.follow(c.table.Swap(next), next)
+	c.force = f
+	before := c.table.Swap(next)
+	c.own.follow(before, next)
+	for _, name := range next.probes {
+		c.tellRefused(name, before.refused[name], next.refused[name])
+	}
+	signal(c.changed)
+	return nil
+}
+
+// signal leaves a token, unless there is one.
+func signal(to chan<- struct{}) {
 	select {
-	case c.changed <- struct{}{}:
+	case to <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // build makes the next table. The functions that it gives begin the signals
 // whose settings are new.
-func (c *Collector) build(s Settings, modules map[string]Module, proofs []Proof) (*table, []func(), error) {
-	next := &table{byKey: map[key]*target{}, info: newInfo(s, c.observer, modules, proofs)}
+func (c *Collector) build(f force) (*table, []func(), error) {
+	next := &table{byKey: map[key]*target{}, info: newInfo(f.settings, c.observer, f.modules, f.proofs), refused: map[string][]string{}, found: map[string]int{}}
 	var begin []func()
 	var errs []error
-	for _, p := range s.Probes {
-		if !s.mine(p, c.observer) {
+	for _, p := range f.settings.Probes {
+		if !f.settings.mine(p, c.observer) {
 			continue
 		}
 		next.probes = append(next.probes, p.Name)
-		plan, err := s.plan(p, modules, proofs)
+		plan, err := f.settings.plan(p, f.modules, f.proofs)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("probe %q: %w", p.Name, err))
 			continue
 		}
-		for _, address := range p.Targets {
-			t := c.target(s, p, plan, address)
+		targets, refused := p.admit(f.found(p.Name), plan.module.CheckTarget)
+		if p.discovers() {
+			next.refused[p.Name], next.found[p.Name] = refused, len(targets)-len(p.Targets)
+		}
+		for _, address := range targets {
+			t := c.target(f.settings, p, plan, address)
 			begin = append(begin, plan.begin(t.state)...)
 			next.targets = append(next.targets, t)
 			next.byKey[key{t.probe, t.url}] = t
 		}
 	}
 	return next, begin, errors.Join(errs...)
+}
+
+// found gives what the sources of a probe have found.
+func (f force) found(probe string) lists {
+	all := lists{}
+	for _, s := range f.sources {
+		if s.probe == probe {
+			maps.Copy(all, s.found)
+		}
+	}
+	return all
 }
 
 // target makes the target of one address, with the state that it had before.

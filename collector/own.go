@@ -23,6 +23,12 @@ type ownMetrics struct {
 	refused *prometheus.CounterVec
 	targets prometheus.Gauge
 	present *present
+
+	// Of probes whose targets are found.
+	discoveryFailures *prometheus.CounterVec
+	discoverySuccess  *prometheus.GaugeVec
+	discoveryTargets  *prometheus.GaugeVec
+	discoveryRefused  *prometheus.GaugeVec
 }
 
 // present are the probes of the table in force. The schedule may be a moment
@@ -48,6 +54,13 @@ func newOwnMetrics() ownMetrics {
 		}, []string{"signal", "reason"}),
 		targets: prometheus.NewGauge(prometheus.GaugeOpts{Name: "probe_targets", Help: "Targets on the schedule."}),
 		present: &present{},
+
+		discoveryFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "probe_discovery_failures_total", Help: "Readings of targets that failed, in part or as a whole.",
+		}, []string{"probe"}),
+		discoverySuccess: ofProbe("probe_discovery_last_success_timestamp_seconds", "Last time that all targets of the probe could be read, 0: never."),
+		discoveryTargets: ofProbe("probe_discovery_targets", "Targets that were found and are on the schedule."),
+		discoveryRefused: ofProbe("probe_discovery_refused_targets", "Targets that were found and are left out, since they cannot be probed or stand twice."),
 	}
 	for _, name := range signalNames {
 		for _, reason := range []string{"not_finite", "out_of_order", "duplicate", "time"} {
@@ -55,6 +68,11 @@ func newOwnMetrics() ownMetrics {
 		}
 	}
 	return o
+}
+
+// ofProbe makes a gauge for each probe.
+func ofProbe(name, help string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"probe"})
 }
 
 // skip counts n runs that did not take place, of a probe that is still there.
@@ -95,15 +113,48 @@ func (o ownMetrics) follow(before, after *table) {
 			o.skipped.DeletePartialMatch(prometheus.Labels{"probe": name})
 		}
 	}
+	for name := range before.found {
+		if _, ok := after.found[name]; !ok {
+			o.discoveryFailures.DeleteLabelValues(name)
+			o.discoverySuccess.DeleteLabelValues(name)
+			o.discoveryTargets.DeleteLabelValues(name)
+			o.discoveryRefused.DeleteLabelValues(name)
+		}
+	}
+	for name, n := range after.found {
+		o.discoveryTargets.WithLabelValues(name).Set(float64(n))
+		o.discoveryRefused.WithLabelValues(name).Set(float64(len(after.refused[name])))
+	}
 	for _, name := range after.probes {
 		o.skipped.WithLabelValues(name, skipOverlap)
 		o.skipped.WithLabelValues(name, skipLate)
 	}
 }
 
+// discovered shows how the readings of the sources went. A probe with a source
+// that was never read has never been read.
+func (o ownMetrics) discovered(sources []*source) {
+	oldest := map[string]float64{}
+	for _, s := range sources {
+		at := 0.
+		if !s.success.IsZero() {
+			at = seconds(s.success)
+		}
+		if before, ok := oldest[s.probe]; ok {
+			at = min(at, before)
+		}
+		oldest[s.probe] = at
+		o.discoveryFailures.WithLabelValues(s.probe)
+		o.discoverySuccess.WithLabelValues(s.probe).Set(oldest[s.probe])
+	}
+}
+
 // all lists what is registered as one.
 func (o ownMetrics) all() []prometheus.Collector {
-	return []prometheus.Collector{o.lag, o.skipped, o.refused, o.targets}
+	return []prometheus.Collector{
+		o.lag, o.skipped, o.refused, o.targets,
+		o.discoveryFailures, o.discoverySuccess, o.discoveryTargets, o.discoveryRefused,
+	}
 }
 
 // Describe is part of prometheus.Collector.

@@ -43,6 +43,7 @@ func (s *slots) Pop() any {
 func (c *Collector) Run(ctx context.Context) error {
 	var open sync.WaitGroup
 	defer c.leave(&open)
+	open.Go(func() { c.discover(ctx, &open) })
 	var plan slots
 	timer := time.NewTimer(0)
 	defer timer.Stop()

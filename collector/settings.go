@@ -29,7 +29,12 @@ type Settings struct {
 }
 
 // SetDirectory makes the names of files relative to the folder dir.
-func (s *Settings) SetDirectory(string) {}
+func (s *Settings) SetDirectory(dir string) {
+	for _, p := range s.Probes {
+		p.FileSD.setDirectory(dir)
+		p.HTTPSD.setDirectory(dir)
+	}
+}
 
 // Baseline says what is normal for a value: sigma.Baseline with Prometheus
 // durations.
@@ -52,8 +57,8 @@ type Probe struct {
 	Interval model.Duration `yaml:"interval,omitempty"`
 	Overlap  int            `yaml:"overlap,omitempty"` // runs of one target that may be open at once
 	Targets  []Target       `yaml:"targets,omitempty"`
-	FileSD   any            `yaml:"file_sd,omitempty"` // refused until discovery exists
-	HTTPSD   any            `yaml:"http_sd,omitempty"` // likewise
+	FileSD   *FileSD        `yaml:"file_sd,omitempty"` // further targets
+	HTTPSD   *HTTPSD        `yaml:"http_sd,omitempty"` // likewise
 }
 
 // Target is one address and the labels that its results carry.

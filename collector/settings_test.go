@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/onefiveten/onefiveten/probe"
 	"github.com/onefiveten/onefiveten/sigma"
@@ -117,7 +118,8 @@ probes:
   overlap: 0
   targets: [{url: ""}, {url: h, labels: {exported_x: a, __y: a, le: a, "a-b": a, zone: ""}}, {url: h}]
 - {name: p, service: shop, module: fake, role: entry, targets: [{url: h, labels: {node: n1}}]}
-- {name: q, service: shop, module: fake, file_sd: {files: [x.yml]}, http_sd: {url: x}}
+- {name: q, service: shop, module: fake, file_sd: {files: ["*/x.yml", x.txt, "[.json"], refresh: 10ms, refresh_interval: 1s}, http_sd: {url: x, refresh_interval: 0s}}
+- {name: s, service: shop, module: fake, file_sd: {refresh: 1m}, http_sd: {url: "http://me:it@h/", http_config: {follow: true}}}
 - {name: r, service: shop, module: fake}
 `
 
@@ -170,9 +172,17 @@ probe.yml:26: probes[0].targets[1].labels.zone: got "", want a text in UTF-8
 probe.yml:26: probes[0].targets[2].url: "h" is target 1 of this probe already
 probe.yml:27: probes[1].name: name "p" stands twice in probes
 probe.yml:27: probes[1].targets[0].labels.node: an entry is no node: leave the label out, or set role: node
-probe.yml:28: probes[2].file_sd: known, not yet available
-probe.yml:28: probes[2].http_sd: known, not yet available
-probe.yml:29: probes[3].targets: no target, want at least one
+probe.yml:28: probes[2].file_sd.files[0]: got "*/x.yml", want a pattern in the last part of the name alone
+probe.yml:28: probes[2].file_sd.files[1]: got "x.txt", want a name that ends in .json, .yml or .yaml
+probe.yml:28: probes[2].file_sd.files[2]: got "[.json", want a pattern in the last part of the name alone
+probe.yml:28: probes[2].file_sd.refresh: got 10ms, want 1s or more
+probe.yml:28: probes[2].file_sd.refresh_interval: refresh is given too; want one of the two
+probe.yml:28: probes[2].http_sd.refresh_interval: got 0s, want 1s or more
+probe.yml:28: probes[2].http_sd.url: want http://host/path or https://host/path
+probe.yml:29: probes[3].file_sd.files: no file named
+probe.yml:29: probes[3].http_sd.http_config.follow: unknown key
+probe.yml:29: probes[3].http_sd.url: it holds a user; want it in http_config, as basic_auth
+probe.yml:30: probes[4].targets: no target, want at least one, or file_sd or http_sd
 `
 
 // The command hands every signal on, those with a mistake too: all mistakes are
@@ -197,6 +207,25 @@ func TestEveryTextThatBecomesALabelIsUTF8(t *testing.T) {
 		if got := mistakes(bad); !strings.Contains(got, `"\xff"`) || !strings.Contains(got, "UTF-8") && at != `"http://n1/"` {
 			t.Errorf("%s: got %q", at, got)
 		}
+	}
+}
+
+func TestSettings_HTTPConfigIsCheckedAndShowsNoSecret(t *testing.T) {
+	discovering := func(http string) string {
+		return strings.Replace(shop, "targets: [{url: \"http://n1/\", labels: {node: n1, zone: za}}]", "http_sd: {url: \"http://h/\", http_config: "+http+"}", 1)
+	}
+	got := mistakes(discovering("{basic_auth: {username: u, password: hidden, password_file: b}}"))
+	if !strings.Contains(got, "at most one of basic_auth password") || strings.Contains(got, "hidden") {
+		t.Errorf("got %q, want a mistake that names no password", got)
+	}
+	s := parse(t, discovering("{authorization: {credentials_file: sd.token}, http_headers: {X-Token: {secrets: [hidden], files: [t]}}}"))
+	s.SetDirectory("/etc/probe")
+	shown, err := yaml.Marshal(s)
+	if err != nil || strings.Contains(string(shown), "hidden") || !strings.Contains(string(shown), "credentials_file: /etc/probe/sd.token") {
+		t.Errorf("got %v and\n%s\nwant the file in its folder and no secret", err, shown)
+	}
+	if h := s.Probes[0].HTTPSD.HTTPConfig; !h.FollowRedirects || !h.EnableHTTP2 {
+		t.Errorf("got %+v, want Prometheus' defaults", h)
 	}
 }
 
