@@ -1,6 +1,6 @@
 // Package promapi asks a Prometheus-compatible API. It is given a URL with an
-// http_config and a time-out; it gives instant vectors and the intervals of the
-// rule groups. Whatever is not the whole answer is an error: warnings, partial
+// http_config and a time-out; it gives instant vectors, the intervals of the
+// rule groups, and what is scraped how. Whatever is not the whole answer is an error: warnings, partial
 // data, a body beyond the limit, a type other than vector or scalar. Nothing is
 // repeated beyond the one change from GET to POST.
 package promapi
@@ -148,6 +148,43 @@ func (c *Client) RuleGroups(ctx context.Context) ([]RuleGroup, error) {
 		return nil, fmt.Errorf("asking %s for its rules: %w", c.name, err)
 	}
 	return groups, nil
+}
+
+// Target is one target that Prometheus scrapes. Interval and Timeout are 0 where
+// the server does not tell them.
+type Target struct {
+	Job      string // the name of the scrape configuration
+	URL      string // what is scraped
+	Labels   map[string]string
+	Interval time.Duration
+	Timeout  time.Duration
+	Health   string // up, down or unknown
+	Error    string // of the last scrape
+}
+
+// Targets lists what is scraped at present; targets that relabelling has dropped
+// are left out.
+func (c *Client) Targets(ctx context.Context) ([]Target, error) {
+	targets, err := read(ctx, c, "api/v1/targets", url.Values{"state": {"active"}}, parseTargets)
+	if err != nil {
+		return nil, fmt.Errorf("asking %s for its targets: %w", c.name, err)
+	}
+	return targets, nil
+}
+
+// Scrape is one scrape configuration in force.
+type Scrape struct {
+	Job         string
+	HonorLabels bool
+}
+
+// Scrapes lists the scrape configurations, as the server has them in force.
+func (c *Client) Scrapes(ctx context.Context) ([]Scrape, error) {
+	scrapes, err := read(ctx, c, "api/v1/status/config", nil, parseScrapes)
+	if err != nil {
+		return nil, fmt.Errorf("asking %s for its configuration: %w", c.name, err)
+	}
+	return scrapes, nil
 }
 
 // read asks and lets parse read the data of the answer. The time-out spans all.
