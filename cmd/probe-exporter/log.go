@@ -9,9 +9,9 @@ import (
 	sloggokit "github.com/tjhop/slog-gokit"
 )
 
-// newLogger writes lines of the format and from the level up.
+// newLogger writes lines of the format and from the level up. Two that share a
+// writer need one that can be shared (log.NewSyncWriter).
 func newLogger(w io.Writer, format, least string) log.Logger {
-	w = log.NewSyncWriter(w)
 	logger := log.NewLogfmtLogger(w)
 	if format == "json" {
 		logger = log.NewJSONLogger(w)

@@ -1,7 +1,7 @@
 // Command probe-exporter probes targets, keeps thresholds and fault
 // probabilities for each, and makes the rules that turn them into alerts.
 //
-// It is given flags and one YAML file. It wires the rooms of the detecting half
+// It is given flags and YAML files. It wires the rooms of the detecting half
 // (config, probe, collector, rules) and translates their errors into exit codes:
 // 0 done, 1 a mistake or a refusal, 2 wrong usage.
 package main
@@ -14,6 +14,8 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -27,6 +29,7 @@ import (
 // main turns signals into the end of a context, and a result into an exit code.
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -36,11 +39,19 @@ func main() {
 type app struct {
 	stdout, stderr io.Writer
 
-	configFile, observer, logLevel, logFormat string
-	timeoutOffset                             float64
-	checkOnly                                 bool
-	web                                       *web.FlagConfig
-	bound                                     func(addresses []string) // tells a test where the server listens
+	files                                      files
+	observer, logLevel, logFormat, proberLevel string
+	timeoutOffset                              float64
+	checkOnly, autoReload, profiles            bool
+	reloadSeconds                              uint32
+	historyLimit                               uint64
+	externalURL, routePrefix                   string
+	address                                    address // of both
+	web                                        *web.FlagConfig
+	bound                                      func(addresses []string) // tells a test where the server listens
+
+	prometheusURL string
+	json          bool
 
 	outputDir string
 	tests     bool
@@ -74,7 +85,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 		return 2
 	}
 	if err := a.commands[command](ctx); err != nil {
-		a.tell(err)
+		if !errors.Is(err, errTold) {
+			a.tell(err)
+		}
 		return 1
 	}
 	return 0
@@ -84,7 +97,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 func (a *app) tell(err error) {
 	var mistakes config.Mistakes
 	if errors.As(err, &mistakes) {
-		fmt.Fprintf(a.stderr, "%v\nprobe-exporter: %s has mistakes: %d\n", mistakes, a.configFile, len(mistakes))
+		fmt.Fprintf(a.stderr, "%v\nprobe-exporter: %s has mistakes: %d\n", mistakes, a.files.choose(), len(mistakes))
 		return
 	}
 	fmt.Fprintf(a.stderr, "probe-exporter: %v\n", err)
@@ -92,17 +105,16 @@ func (a *app) tell(err error) {
 
 // define declares every flag and command.
 func (a *app) define(k *kingpin.Application) {
-	k.Flag("config.file", "Configuration file.").Default("probe-exporter.yml").StringVar(&a.configFile)
+	k.Flag("config.file", "Configuration file; "+theirFile+" where this one is missing and none is named.").Default(ownFile).IsSetByUser(&a.files.given).StringVar(&a.files.file)
+	k.Flag("config.dir", "Folder with more files *.yml and *.yaml of the configuration.").StringVar(&a.files.dir)
 	k.Flag("observer", "Name of this exporter among all that watch the same targets; the host name by default.").StringVar(&a.observer)
-	k.Flag("log.level", "Least level that is logged: debug, info, warn, error.").Default("info").EnumVar(&a.logLevel, "debug", "info", "warn", "error")
+	a.defineLevel(k, "log.level", "Least level that is logged", &a.logLevel)
 	k.Flag("log.format", "Format of the log: logfmt or json.").Default("logfmt").EnumVar(&a.logFormat, "logfmt", "json")
+	a.defineServe(k.Command("serve", "Probe and serve /metrics/probes, /probe and /metrics (the default).").Default())
 
-	serve := k.Command("serve", "Probe and serve /metrics/probes, /probe and /metrics (the default).").Default()
-	serve.Flag("config.check", "Check the configuration and exit.").BoolVar(&a.checkOnly)
-	serve.Flag("timeout-offset", "Seconds that a /probe ends before the scrape that asked for it.").Default("0.5").Float64Var(&a.timeoutOffset)
-	a.web = kingpinflag.AddFlags(serve, ":9115")
-
-	check := k.Command("check", "Check the configuration: every mistake at once, and the bound of every detection.")
+	check := k.Command("check", "Check the configuration: every mistake at once, what is unwise, and the bound of every detection.")
+	check.Flag("prometheus.url", "Compare with the Prometheus that runs there, too.").StringVar(&a.prometheusURL)
+	check.Flag("json", "Print the findings as JSON.").BoolVar(&a.json)
 
 	rules := k.Command("rules", "Write recording and alerting rules, their tests, and the Alertmanager route.")
 	rules.Flag("output.dir", "Folder to write into; it is made when missing.").Required().StringVar(&a.outputDir)
@@ -111,15 +123,51 @@ func (a *app) define(k *kingpin.Application) {
 	backtest := k.Command("backtest", "Known, not yet available.")
 	backtest.Arg("arguments", "").Strings()
 	a.commands = map[string]func(context.Context) error{
-		serve.FullCommand():    a.serve,
-		check.FullCommand():    func(context.Context) error { return a.check() },
+		"serve":                a.serve,
+		check.FullCommand():    a.check,
 		rules.FullCommand():    func(context.Context) error { return a.rules() },
 		backtest.FullCommand(): func(context.Context) error { return fmt.Errorf("backtest: known, not yet available") },
 	}
-	a.defineLater(serve, "history.limit", "log.prober", "web.external-url", "web.route-prefix", "config.auto-reload-interval")
-	a.defineLater(check, "prometheus.url", "alertmanager.url")
-	a.later["config.enable-auto-reload"] = serve.Flag("config.enable-auto-reload", "Known, not yet available.").Hidden().Bool()
+	a.defineLater(check, "alertmanager.url")
 }
+
+// defineServe declares the flags of the running program: those of
+// blackbox_exporter with their defaults, and a few more.
+func (a *app) defineServe(serve *kingpin.CmdClause) {
+	serve.Flag("config.check", "Check the configuration and exit.").BoolVar(&a.checkOnly)
+	serve.Flag("config.enable-auto-reload", "Load the configuration when one of its files changes.").BoolVar(&a.autoReload)
+	serve.Flag("config.auto-reload-interval", "Seconds between two looks at the files.").Default("30").Uint32Var(&a.reloadSeconds)
+	serve.Flag("timeout-offset", "Seconds that a /probe ends before the scrape that asked for it.").Default("0.5").Float64Var(&a.timeoutOffset)
+	serve.Flag("history.limit", "Probes of /probe that are kept for / and /logs, and as many failures before them; 0 keeps none.").Default("100").Uint64Var(&a.historyLimit)
+	a.defineLevel(serve, "log.prober", "Least level that is logged of the probes of /probe, whatever --log.level says", &a.proberLevel)
+	serve.Flag("web.external-url", "URL under which others reach this exporter, when something stands before it.").PlaceHolder("URL").StringVar(&a.externalURL)
+	serve.Flag("web.route-prefix", "Path that all pages lie under; that of --web.external-url by default.").PlaceHolder("PATH").StringVar(&a.routePrefix)
+	serve.Flag("web.enable-pprof", "Serve profiles of this process under /debug/pprof/.").BoolVar(&a.profiles)
+	a.web = kingpinflag.AddFlags(serve, ":9115")
+}
+
+// defineLevel declares a flag for a level of the log, in capitals or not.
+func (a *app) defineLevel(c interface {
+	Flag(name, help string) *kingpin.FlagClause
+}, name, help string, into *string) {
+	c.Flag(name, help+": debug, info, warn, error.").Default("info").SetValue((*levelValue)(into))
+}
+
+// levelValue is a level of the log.
+type levelValue string
+
+// Set takes one of the levels.
+func (l *levelValue) Set(text string) error {
+	word := strings.ToLower(text)
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, word) {
+		return fmt.Errorf("got %q, want debug, info, warn or error", text)
+	}
+	*l = levelValue(word)
+	return nil
+}
+
+// String gives the level.
+func (l *levelValue) String() string { return string(*l) }
 
 // defineLater declares flags that blackbox_exporter or a later version has, so
 // that they are refused by name.
@@ -135,7 +183,7 @@ func (a *app) defineLater(c *kingpin.CmdClause, names ...string) {
 }
 
 // usage refuses what the command line parser cannot.
-func (a *app) usage() error {
+func (a *app) usage() (err error) {
 	for name, given := range a.later {
 		if *given {
 			return fmt.Errorf("--%s: known, not yet available", name)
@@ -144,5 +192,9 @@ func (a *app) usage() error {
 	if math.IsNaN(a.timeoutOffset) || math.IsInf(a.timeoutOffset, 0) {
 		return fmt.Errorf("--timeout-offset: want seconds, got %v", a.timeoutOffset)
 	}
-	return nil
+	if a.autoReload && a.reloadSeconds == 0 {
+		return errors.New("--config.auto-reload-interval: want 1 second or more, got 0")
+	}
+	a.address, err = newAddress(a.externalURL, a.routePrefix)
+	return err
 }

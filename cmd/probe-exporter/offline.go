@@ -13,24 +13,10 @@ import (
 	"github.com/onefiveten/onefiveten/rules"
 )
 
-// check prints what was found good, or gives every mistake.
-func (a *app) check() error {
-	s, err := load(a.configFile, a.observer)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(a.stdout, "%s: no mistakes; %d modules, %d probes, %d targets, %d services\n",
-		a.configFile, len(s.Modules), len(s.Probes), s.targets(), len(s.Services))
-	if len(s.Services) > 0 {
-		fmt.Fprintf(a.stdout, "\n%s", rules.Table(rules.Prove(s.spec())))
-	}
-	return nil
-}
-
 // rules writes all files or none, and removes the rules that an earlier
 // configuration left behind: Prometheus would go on loading them.
 func (a *app) rules() error {
-	s, err := load(a.configFile, a.observer)
+	s, err := load(a.files.choose(), a.observer)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/onefiveten/onefiveten/probe"
 )
 
 func TestCheck_PrintsTheBounds(t *testing.T) {
@@ -15,6 +17,7 @@ func TestCheck_PrintsTheBounds(t *testing.T) {
 	for _, args := range [][]string{{"check", "--config.file=" + file}, {"--config.check", "--config.file=" + file}} {
 		code, stdout, stderr := call(t, args...)
 		want := file + `: no mistakes; 2 modules, 2 probes, 2 targets, 1 services
+` + file + `:4: prometheus.scrape.timeout: warning: 500ms is half of the scrape interval of 1s or more: it counts into every bound; a scrape takes milliseconds
 
 SERVICE  SIGNAL        MODE    PROBE       TARGET  BOUND   N    M    CAP  LOSS FOUND  TERMS
 shop     availability  page    shop-nodes  60s     10.2s   61   7    0.1  21 %        P 1s + d_p 0.5s + (m-1)·P 6s + S 1s + d_s 0.5s + E 1s + d_e 0.2s
@@ -49,7 +52,6 @@ services:
 FILE:2: modules.web.http.valid_status_code: unknown key; did you mean "valid_status_codes"?
 FILE:3: modules.ping.prober: "websocket" is known, not yet available; want dns, grpc, http, icmp, tcp or unix
 FILE:4: prometheus.scrape.interval: want a duration with its unit, such as 30s or 5m, got "5"
-FILE:4: prometheus.url: known, not yet available
 FILE:5: alertmanager.group_interval: got 1s, want 10s or more: Alertmanager gives a delivery no less
 FILE:6: observers: "c", the --observer of this exporter, is not listed: a, a
 FILE:6: observers[1]: name "a" stands twice in observers
@@ -62,7 +64,7 @@ FILE:10: signals: known, not yet available
 FILE:12: services[0].dimensions: "zone": known, not yet available
 FILE:12: services[0].dimensions: got [zone], want node among them
 FILE:12: services[0].signals.availability.fault.cap: got 2, want above 0 and below 1
-probe-exporter: FILE has mistakes: 17
+probe-exporter: FILE has mistakes: 16
 `
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(strings.ReplaceAll(stderr, file, "FILE"), "\n")); diff != "" || code != 1 || stdout != "" {
 		t.Errorf("ended with %d, printed %s\n%s", code, stdout, diff)
@@ -237,7 +239,7 @@ func TestCheck_TakesTheHostNameWhereNobodyIsListed(t *testing.T) {
 
 func TestCheck_ReadsFilesBesideTheConfiguration(t *testing.T) {
 	file := write(t, "modules: {a: {prober: http, http: {body_file: body, tls_config: {ca_file: sub/ca.pem}}}}\n")
-	s, err := load(file, "")
+	s, err := load(files{file: file}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,11 +252,11 @@ func TestCheck_ReadsFilesBesideTheConfiguration(t *testing.T) {
 
 func TestSettings_TellModulesApartByTheirText(t *testing.T) {
 	version := func(text string) string {
-		s, err := load(write(t, "modules: {a: "+text+"}\n"), "")
+		s, err := load(files{file: write(t, "modules: {a: "+text+"}\n")}, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		probers, err := s.probers()
+		probers, err := s.probers(probe.NewNetwork())
 		if err != nil {
 			t.Fatal(err)
 		}

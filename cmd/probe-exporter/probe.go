@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -13,8 +13,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
+	"github.com/onefiveten/onefiveten/config"
 	"github.com/onefiveten/onefiveten/probe"
 )
 
@@ -25,18 +27,15 @@ const (
 	maxTimeout     = 3600.0
 )
 
-// probe answers /probe?module=&target=&hostname= with the series of one probe,
-// as blackbox_exporter does.
+// probe answers /probe?module=&target=&hostname=&debug= with the series of one
+// probe, as blackbox_exporter does. What it checks comes in the same order.
 func (e *exporter) probe(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	name := query.Get("module")
-	if name == "" {
-		name = defaultModule
-	}
-	p := e.current.Load().probers[name]
+	query, now := r.URL.Query(), e.current.Load()
+	name := cmp.Or(query.Get("module"), defaultModule)
+	p := now.probers[name]
 	if p == nil {
 		e.metrics.unknown.Inc()
-		http.Error(w, fmt.Sprintf("unknown module %q, want one of %s", name, strings.Join(slices.Sorted(maps.Keys(e.current.Load().probers)), ", ")), http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf("unknown module %q, want one of %s", name, strings.Join(slices.Sorted(maps.Keys(now.probers)), ", ")), http.StatusBadRequest)
 		return
 	}
 	timeout, err := deadline(r.Header.Get(scrapeTimeout), p.Timeout(), e.offset)
@@ -44,11 +43,12 @@ func (e *exporter) probe(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	if err := allowed(query.Get("target"), query.Get("debug")); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+	target, hostname := query.Get("target"), query.Get("hostname")
+	if target == "" {
+		http.Error(w, "parameter target is missing", http.StatusBadRequest)
 		return
 	}
-	if hostname := query.Get("hostname"); hostname != "" {
+	if hostname != "" {
 		if p, err = p.Named(hostname); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
@@ -57,23 +57,54 @@ func (e *exporter) probe(w http.ResponseWriter, r *http.Request) {
 	allow(w, timeout)
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
-	result := p.Run(ctx, query.Get("target"))
-	if !result.Success {
-		level.Debug(e.logger).Log("msg", "probe failed", "module", name, "target", query.Get("target"), "reason", result.Reason, "err", result.Err)
-	}
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	w.Write(exposition(result))
+	debug := query.Get("debug") == "true"
+	asked := &entry{module: name, target: target, hostname: hostname, timeout: timeout, settings: now.modules[name]}
+	asked.result = e.run(ctx, p, target, debug)
+	now.tallies[name].count(asked.result)
+	e.report(asked)
+	e.answer(w, asked, debug)
 }
 
-// allowed refuses requests that cannot be answered as they are meant.
-func allowed(target, debug string) error {
-	switch {
-	case target == "":
-		return errors.New("parameter target is missing")
-	case debug != "" && debug != "false":
-		return errors.New("parameter debug: known, not yet available")
+// run probes, with notes where somebody may want to read them.
+func (e *exporter) run(ctx context.Context, p *probe.Prober, target string, debug bool) probe.Result {
+	if debug || e.history.limit > 0 || e.verbose {
+		return p.Explain(ctx, target)
 	}
-	return nil
+	return p.Run(ctx, target)
+}
+
+// answer writes the page that was asked for and keeps the probe for later.
+func (e *exporter) answer(w http.ResponseWriter, asked *entry, debug bool) {
+	page := exposition(asked.result)
+	e.history.add(asked)
+	if debug {
+		plain(w)
+		w.Write(explained(asked))
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	w.Write(page)
+}
+
+// report tells the log of a probe, as --log.prober wants: failures as errors,
+// successes and every note as debug.
+func (e *exporter) report(asked *entry) {
+	r := asked.result
+	logger := log.With(e.prober, "module", asked.module, "target", config.Masked(cut(asked.target)))
+	if e.verbose {
+		for _, n := range r.Notes {
+			values := []any{"msg", n.Text, "after", n.After}
+			for i := 0; i+1 < len(n.Values); i += 2 {
+				values = append(values, n.Values[i], config.Masked(fmt.Sprint(small(n.Values[i+1]))))
+			}
+			level.Debug(logger).Log(values...)
+		}
+	}
+	if r.Success {
+		level.Debug(logger).Log("msg", "probe succeeded", "duration", r.Duration)
+		return
+	}
+	level.Error(logger).Log("msg", "probe failed", "duration", r.Duration, "reason", r.Reason, "err", config.Masked(cut(fmt.Sprint(r.Err))))
 }
 
 // deadline is how long a probe may take: the module's own timeout, unless the
@@ -106,6 +137,12 @@ func exposition(r probe.Result) []byte {
 		{Name: "probe_success", Help: "1 when the probe succeeded.", Value: success},
 		{Name: "probe_duration_seconds", Help: "Seconds that the probe took.", Value: r.Duration.Seconds()},
 	}, r.Samples...)
+	if !r.Success {
+		samples = append(samples, probe.Sample{
+			Name: "probe_failure_reason", Help: "1 for the first thing that went wrong, out of a closed set.", Value: 1,
+			Labels: []probe.Label{{Name: "reason", Value: string(r.Reason)}},
+		})
+	}
 	var b bytes.Buffer
 	last := ""
 	for _, s := range samples {

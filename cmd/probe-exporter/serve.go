@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"os/signal"
 	"strings"
@@ -39,49 +42,87 @@ func allow(w http.ResponseWriter, d time.Duration) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d + patience))
 }
 
-// drain is how long answers under way may take when the program ends.
-const drain = 10 * time.Second
+// drain is how long answers under way may take when the program ends: longer than
+// probes that are asked for by a scrape, whose time-out is 10s unless told
+// otherwise. A second signal ends the program at once.
+const drain = 30 * time.Second
 
 // exporter is the running program: the collector, the configuration in force,
 // and what the pages tell of them.
 type exporter struct {
-	configFile, observer string
-	offset               float64 // --timeout-offset, in seconds
-	logger               log.Logger
-	collector            *collector.Collector
-	metrics              *metrics
-	reloading            sync.Mutex
-	current              atomic.Pointer[state]
-	draining             atomic.Bool
+	options
+	logger    log.Logger
+	collector *collector.Collector
+	network   *probe.Network
+	metrics   *metrics
+	history   *history
+	templates templates
+	reloading sync.Mutex
+	tried     string // fingerprint of the files at the last load, good or bad
+	current   atomic.Pointer[state]
+	draining  atomic.Bool
+}
+
+// options are what the command line says of a running program.
+type options struct {
+	files    files
+	observer string
+	offset   float64    // --timeout-offset, in seconds
+	prober   log.Logger // of the probes of /probe, by --log.prober
+	verbose  bool       // that log takes what is at debug
+	kept     int        // --history.limit
+	address  address
+	profiles bool // --web.enable-pprof
 }
 
 // state is one configuration in force.
 type state struct {
 	settings *settings
+	modules  map[string]*probe.Module
 	probers  map[string]*probe.Prober
+	tallies  map[string]*tally
 }
 
 // newExporter makes an exporter that has no configuration yet.
-func newExporter(configFile, observer string, offset float64, logger log.Logger) *exporter {
-	e := &exporter{configFile: configFile, observer: observer, offset: offset, logger: logger, collector: collector.New(observer, logger)}
+func newExporter(o options, logger log.Logger) *exporter {
+	e := &exporter{
+		options: o, logger: logger, collector: collector.New(o.observer, logger), network: probe.NewNetwork(),
+		history: &history{limit: o.kept}, templates: newTemplates(),
+	}
 	e.metrics = newMetrics(e.collector.Metrics())
 	return e
 }
 
-// reload puts the file in force. All that can fail comes first: after an error
+// reload puts the files in force. All that can fail comes first: after an error
 // the configuration before is in force as if nothing had been asked.
 func (e *exporter) reload() error {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()
+	return e.load()
+}
+
+// reloadChanged is reload if a file is not what it was when it was last tried: a
+// mistake is told once, and again when somebody has touched it.
+func (e *exporter) reloadChanged() {
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
+	if e.files.fingerprint() != e.tried {
+		level.Info(e.logger).Log("msg", "the configuration has changed", "file", e.files)
+		_ = e.load() // the log and the metric tell of a failure
+	}
+}
+
+// load is reload for those who hold the lock.
+func (e *exporter) load() error {
 	err := e.take()
 	if err != nil {
 		e.metrics.successful.Store(0)
-		level.Error(e.logger).Log("msg", "the configuration was not loaded", "file", e.configFile, "err", err)
+		level.Error(e.logger).Log("msg", "the configuration was not loaded", "file", e.files, "err", err)
 		return err
 	}
 	s := e.current.Load().settings
 	e.metrics.took(s, time.Now())
-	level.Info(e.logger).Log("msg", "configuration loaded", "file", e.configFile, "hash", s.hash,
+	level.Info(e.logger).Log("msg", "configuration loaded", "file", e.files, "hash", s.hash,
 		"modules", len(s.Modules), "probes", len(s.Probes), "targets", s.targets(), "services", len(s.Services))
 	return nil
 }
@@ -89,45 +130,53 @@ func (e *exporter) reload() error {
 // take is the work of reload: read, make probers, prove, apply. Only the last
 // step changes anything, and it does so as a whole.
 func (e *exporter) take() error {
-	s, err := load(e.configFile, e.observer)
+	read, err := e.files.read()
+	if err != nil {
+		e.tried = err.Error()
+		return err
+	}
+	e.tried = read.hash()
+	s, err := parse(read, e.observer)
 	if err != nil {
 		return err
 	}
-	probers, err := s.probers()
+	probers, err := s.probers(e.network)
 	if err != nil {
 		return err
 	}
 	if err := e.collector.Apply(s.Settings, s.modules(probers), s.proofs()); err != nil {
-		return fmt.Errorf("applying %s: %w", e.configFile, err)
+		return fmt.Errorf("applying %s: %w", e.files, err)
 	}
-	e.current.Store(&state{s, probers})
+	modules := make(map[string]*probe.Module, len(s.Modules))
+	for name, m := range s.Modules {
+		modules[name] = &m
+	}
+	e.current.Store(&state{settings: s, modules: modules, probers: probers, tallies: e.metrics.asked.follow(s.Modules)})
 	return nil
 }
 
-// routes are all pages.
-func (e *exporter) routes() (http.Handler, error) {
-	landing, err := web.NewLandingPage(web.LandingConfig{
-		Name: "probe-exporter", Description: "Observer " + e.observer, Version: version.Info(),
-		Links: []web.LandingLinks{
-			{Address: "/metrics/probes", Text: "Results", Description: "of the own schedule; scrape with honor_labels: true"},
-			{Address: "/metrics", Text: "Metrics", Description: "of this process"},
-			{Address: "/config", Text: "Configuration", Description: "in force"},
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("making the landing page: %w", err)
-	}
+// routes are all pages, under the prefix of the command line.
+func (e *exporter) routes() http.Handler {
 	mux := http.NewServeMux()
 	// A path with a method answers HEAD, too, and 405 to any other method.
-	mux.Handle("GET /{$}", landing)
+	mux.HandleFunc("GET /{$}", e.landing)
 	mux.Handle("GET /metrics/probes", e.collector)
 	mux.Handle("GET /metrics", promhttp.InstrumentMetricHandler(e.metrics.registry, promhttp.HandlerFor(e.metrics.registry, promhttp.HandlerOpts{})))
-	mux.HandleFunc("GET /probe", e.probe)
+	mux.HandleFunc("/probe", e.probe) // blackbox_exporter asks for no method
+	mux.HandleFunc("GET /logs", e.logs)
+	mux.HandleFunc("GET /failures", e.failures)
 	mux.HandleFunc("GET /config", e.config)
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "Healthy") })
 	mux.HandleFunc("GET /-/ready", e.ready)
 	mux.HandleFunc("POST /-/reload", e.askedToReload)
-	return mux, nil
+	if e.profiles {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	return e.address.mount(mux)
 }
 
 // ready is for load balancers: a program that is ending takes no new work.
@@ -156,22 +205,20 @@ func (e *exporter) config(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	plain(w)
 	w.Write(text)
 }
 
 // serve runs until ctx ends or a listener fails.
 func (a *app) serve(ctx context.Context) error {
 	if a.checkOnly {
-		return a.check()
+		return a.check(ctx)
 	}
-	logger := newLogger(a.stderr, a.logFormat, a.logLevel)
-	observer := a.observer
-	if observer == "" {
-		observer = hostname()
+	e := a.exporter()
+	level.Info(e.logger).Log("msg", "starting probe-exporter", "version", version.Info(), "observer", e.observer)
+	if !a.files.given && e.files.file == theirFile {
+		level.Info(e.logger).Log("msg", "there is no "+ownFile+": taking the file of blackbox_exporter", "file", theirFile)
 	}
-	e := newExporter(a.configFile, observer, a.timeoutOffset, logger)
-	level.Info(logger).Log("msg", "starting probe-exporter", "version", version.Info(), "observer", observer)
 	if err := web.Validate(*a.web.WebConfigFile); err != nil {
 		return fmt.Errorf("--web.config.file: %w", err)
 	}
@@ -186,14 +233,21 @@ func (a *app) serve(ctx context.Context) error {
 	return a.listen(ctx, e, hangup)
 }
 
+// exporter makes the program that the command line asks for.
+func (a *app) exporter() *exporter {
+	w := log.NewSyncWriter(a.stderr)
+	o := options{
+		files: a.files.choose(), observer: cmp.Or(a.observer, hostname()), offset: a.timeoutOffset, address: a.address, profiles: a.profiles,
+		prober: newLogger(w, a.logFormat, a.proberLevel), verbose: a.proberLevel == "debug",
+		kept: int(min(a.historyLimit, math.MaxInt32)),
+	}
+	return newExporter(o, newLogger(w, a.logFormat, a.logLevel))
+}
+
 // listen opens the addresses and serves them. The schedule begins when they are
 // open: an exporter that cannot be scraped probes nothing.
 func (a *app) listen(ctx context.Context, e *exporter, hangup <-chan os.Signal) error {
-	routes, err := e.routes()
-	if err != nil {
-		return err
-	}
-	server := newServer(routes)
+	server := newServer(e.routes())
 	listeners, err := a.open()
 	if err != nil {
 		return err
@@ -210,8 +264,12 @@ func (a *app) listen(ctx context.Context, e *exporter, hangup <-chan os.Signal) 
 	}()
 	collecting := make(chan error, 1)
 	go func() { collecting <- e.collector.Run(ctx) }()
+	changes, rest := a.watch()
+	defer rest()
 	for {
 		select {
+		case <-changes:
+			e.reloadChanged()
 		case <-hangup:
 			// The log and the metric tell of a failure.
 			_ = e.reload()
@@ -233,9 +291,20 @@ func (e *exporter) shut(server *http.Server, collecting <-chan error) error {
 	// First the answers, then the schedule: a scrape under way still finds it.
 	err := server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
+		level.Warn(e.logger).Log("msg", "answers under way were cut", "waited", drain)
 		err = server.Close()
 	}
-	return errors.Join(err, <-collecting)
+	return errors.Join(err, <-collecting, e.network.Close())
+}
+
+// watch gives the ticks at which the files are looked at, none unless they are
+// asked for, and what ends them.
+func (a *app) watch() (ticks <-chan time.Time, rest func()) {
+	if !a.autoReload {
+		return nil, func() {}
+	}
+	ticker := time.NewTicker(time.Duration(a.reloadSeconds) * time.Second)
+	return ticker.C, ticker.Stop
 }
 
 // open listens on the addresses of the flags. It gives none for those that

@@ -3,75 +3,156 @@ package main
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	pconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/onefiveten/onefiveten/collector"
 	"github.com/onefiveten/onefiveten/config"
 	"github.com/onefiveten/onefiveten/probe"
+	"github.com/onefiveten/onefiveten/promapi"
 	"github.com/onefiveten/onefiveten/rules"
 )
 
-// settings are the whole file: the parts that the rooms declare.
+// settings are the whole configuration: the parts that the rooms declare.
 type settings struct {
 	Modules            map[string]probe.Module `yaml:"modules,omitempty"`
-	Prometheus         rules.Prometheus        `yaml:"prometheus,omitempty"`
+	ModuleFiles        []string                `yaml:"module_files,omitempty"` // patterns of files with more modules
+	Prometheus         prometheusSection       `yaml:"prometheus,omitempty"`
 	Alertmanager       rules.Alertmanager      `yaml:"alertmanager,omitempty"`
 	collector.Settings `yaml:",inline"`
 
 	observer string
 	listed   bool   // the observer must stand in the list of expected ones
-	hash     string // of the text of the file
+	hash     string // of the texts
+	missing  []missing
+	places   *config.Places
+}
+
+// prometheusSection is the section prometheus:: what the rules reckon with, and how
+// check asks.
+type prometheusSection struct {
+	URL              string                    `yaml:"url,omitempty"`
+	HTTPConfig       *pconfig.HTTPClientConfig `yaml:"http_config,omitempty"`
+	Timeout          model.Duration            `yaml:"timeout,omitempty"` // of one question; default 2s
+	rules.Prometheus `yaml:",inline"`
 }
 
 // load reads the settings as the observer sees them. Without a name the first
 // of the listed observers stands for all: what is checked and generated is the
 // same for each.
-func load(file, observer string) (*settings, error) {
-	text, err := config.Read(file)
+func load(from files, observer string) (*settings, error) {
+	read, err := from.read()
 	if err != nil {
 		return nil, err
 	}
+	return parse(read, observer)
+}
+
+// parse is load of files that have been read.
+func parse(read *sources, observer string) (*settings, error) {
 	s := &settings{
-		Prometheus: rules.DefaultPrometheus(), Alertmanager: rules.DefaultAlertmanager(),
-		observer: observer, listed: observer != "", hash: fmt.Sprintf("%x", sha256.Sum256(text))[:16],
+		Prometheus: prometheusSection{Prometheus: rules.DefaultPrometheus()}, Alertmanager: rules.DefaultAlertmanager(),
+		observer: observer, listed: observer != "", hash: read.hash(), missing: read.missing,
 	}
-	if err := config.Parse(file, text, s); err != nil {
+	if err := config.ParseAll(read.all, s); err != nil {
 		return nil, err
 	}
+	s.setDirectories()
+	return s, nil
+}
+
+// SetPlaces keeps where everything stands.
+func (s *settings) SetPlaces(p *config.Places) { s.places = p }
+
+// setDirectories makes the names of files relative to the file that they are in.
+func (s *settings) setDirectories() {
+	folder := func(path string) string { return filepath.Dir(s.places.File(path)) }
 	for name, m := range s.Modules {
-		m.SetDirectory(filepath.Dir(file))
+		m.SetDirectory(folder("modules." + name))
 		s.Modules[name] = m
 	}
-	s.Settings.SetDirectory(filepath.Dir(file))
-	return s, nil
+	for i := range s.Probes {
+		one := collector.Settings{Probes: s.Probes[i : i+1]}
+		one.SetDirectory(folder(fmt.Sprintf("probes[%d]", i)))
+		s.Probes[i] = one.Probes[0]
+	}
+	s.Prometheus.HTTPConfig.SetDirectory(folder("prometheus"))
 }
 
 // Check asks each room about its part. What the rules say of a path is heard
 // only where nobody has spoken of it yet: they see the same settings again.
 func (s *settings) Check(report func(path, text string)) {
-	// Here the file has been read and nothing has looked at the name yet.
+	// Here the files have been read and nothing has looked at the name yet.
 	s.name()
 	heard := map[string]bool{}
 	hear := func(path, text string) {
 		heard[path] = true
 		report(path, text)
 	}
+	for _, m := range s.missing {
+		if m.wrong {
+			hear(m.path, m.text)
+		}
+	}
 	for name, m := range s.Modules {
 		m.Check(func(path, text string) { hear("modules."+name+"."+path, text) })
 	}
-	s.Settings.Check(hear)
+	s.checkDoubles(hear)
+	doubles := maps.Clone(heard)
+	s.Settings.Check(func(path, text string) {
+		if !doubles[path] {
+			hear(path, text)
+		}
+	})
 	s.CheckModules(s.modules(nil), hear)
 	s.checkTargets(hear)
+	s.Prometheus.check(hear)
 	if s.listed && len(s.Observers) > 0 && !slices.Contains(s.Observers, s.observer) {
 		hear("observers", fmt.Sprintf("%q, the --observer of this exporter, is not listed: %s", s.observer, strings.Join(s.Observers, ", ")))
 	}
 	s.checkRules(heard, report)
+}
+
+// check looks at how Prometheus is asked.
+func (p prometheusSection) check(report func(path, text string)) {
+	asked := promapi.Settings{Name: "prometheus", URL: p.URL, HTTPConfig: p.HTTPConfig, Timeout: p.Timeout}
+	asked.Check(func(path, text string) {
+		if path != "url" || p.URL != "" {
+			report("prometheus."+path, config.Masked(text))
+		}
+	})
+}
+
+// checkDoubles reports names that stand in two files, with both.
+func (s *settings) checkDoubles(report func(path, text string)) {
+	probes, services := map[string]string{}, map[string]string{}
+	for i, p := range s.Probes {
+		s.checkDouble(probes, fmt.Sprintf("probes[%d].name", i), p.Name, report)
+	}
+	for i, v := range s.Services {
+		s.checkDouble(services, fmt.Sprintf("services[%d].name", i), v.Name, report)
+	}
+}
+
+// checkDouble looks for one name among those before it.
+func (s *settings) checkDouble(first map[string]string, path, name string, report func(path, text string)) {
+	before, known := first[name]
+	if !known {
+		first[name] = path
+		return
+	}
+	if file := s.places.File(before); file != s.places.File(path) {
+		m := s.places.Mistake(before, "")
+		report(path, fmt.Sprintf("name %q stands twice, first in %s:%d", name, file, m.Line))
+	}
 }
 
 // checkTargets asks the module of each probe about its targets. Empty ones have
@@ -142,11 +223,11 @@ func (s *settings) modules(probers map[string]*probe.Prober) map[string]collecto
 	return all
 }
 
-// probers makes every module ready.
-func (s *settings) probers() (map[string]*probe.Prober, error) {
+// probers makes every module ready, on the network of the process.
+func (s *settings) probers(network *probe.Network) (map[string]*probe.Prober, error) {
 	all := make(map[string]*probe.Prober, len(s.Modules))
 	for name, m := range s.Modules {
-		p, err := probe.New(m, probe.NewNetwork())
+		p, err := probe.New(m, network)
 		if err != nil {
 			return nil, fmt.Errorf("module %q: %w", name, err)
 		}
@@ -158,7 +239,7 @@ func (s *settings) probers() (map[string]*probe.Prober, error) {
 // spec is what rules and proofs are made from.
 func (s *settings) spec() rules.Spec {
 	c := s.Complete(s.observer)
-	spec := rules.Spec{Prometheus: s.Prometheus, Alertmanager: s.Alertmanager, Observers: c.Observers}
+	spec := rules.Spec{Prometheus: s.Prometheus.Prometheus, Alertmanager: s.Alertmanager, Observers: c.Observers}
 	for _, v := range c.Services {
 		one := rules.Service{
 			Name: v.Name, Owner: v.Owner, Severity: v.Severity, Dimensions: v.Dimensions, Observers: v.Observers,
@@ -192,7 +273,7 @@ func (s *settings) proofs() []collector.Proof {
 	return all
 }
 
-// shown is the file as /config shows it, every secret masked.
+// shown is the configuration as /config shows it, every secret masked.
 func (s *settings) shown() ([]byte, error) {
 	text, err := yaml.Marshal(s)
 	if err != nil {

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/onefiveten/onefiveten/config"
+	"github.com/onefiveten/onefiveten/rules"
+)
+
+// errTold is an error that has been printed already.
+var errTold = errors.New("told already")
+
+// findings are what check tells of.
+type findings struct {
+	wrong  config.Mistakes
+	unwise config.Mistakes
+}
+
+// check prints what is wrong, what is unwise, and the bounds. Only what is wrong
+// is an error.
+func (a *app) check(ctx context.Context) error {
+	from := a.files.choose()
+	s, err := load(from, a.observer)
+	var f findings
+	if errors.As(err, &f.wrong) && a.json {
+		return a.printJSON(nil, f)
+	}
+	if err != nil {
+		return err
+	}
+	f.unwise = s.unwise(canPing)
+	if !a.checkOnly { // --config.check asks nobody
+		a.compare(ctx, s, &f)
+	}
+	slices.SortStableFunc(f.unwise, func(a, b config.Mistake) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path))
+	})
+	if a.json {
+		return a.printJSON(s, f)
+	}
+	s.print(a.stdout, from, f)
+	if len(f.wrong) > 0 {
+		return f.wrong
+	}
+	return nil
+}
+
+// print writes the findings for people. What is wrong goes where errors go.
+func (s *settings) print(w io.Writer, from files, f findings) {
+	found := "no mistakes"
+	if len(f.wrong) > 0 {
+		found = fmt.Sprintf("mistakes: %d", len(f.wrong))
+	}
+	fmt.Fprintf(w, "%s: %s; %d modules, %d probes, %d targets, %d services\n", from, found, len(s.Modules), len(s.Probes), s.targets(), len(s.Services))
+	for _, m := range f.unwise {
+		m.Text = "warning: " + m.Text
+		fmt.Fprintln(w, m)
+	}
+	if len(s.Services) > 0 {
+		fmt.Fprintf(w, "\n%s", rules.Table(rules.Prove(s.spec())))
+	}
+}
+
+// finding is a finding as JSON.
+type finding struct {
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
+	Path string `json:"path,omitempty"`
+	Text string `json:"text"`
+}
+
+// bound is a proved bound as JSON.
+type bound struct {
+	Service string  `json:"service"`
+	Signal  string  `json:"signal"`
+	Mode    string  `json:"mode"`
+	Probe   string  `json:"probe"`
+	Target  float64 `json:"target_seconds"`
+	Bound   float64 `json:"bound_seconds"`
+	Cap     float64 `json:"cap"`
+}
+
+// printJSON writes the findings for programs: lists, never null. Without settings
+// there is nothing to prove.
+func (a *app) printJSON(s *settings, f findings) error {
+	report := struct {
+		Errors   []finding `json:"errors"`
+		Warnings []finding `json:"warnings"`
+		Bounds   []bound   `json:"bounds"`
+	}{listed(f.wrong), listed(f.unwise), []bound{}}
+	if s != nil {
+		for _, b := range rules.Prove(s.spec()) {
+			report.Bounds = append(report.Bounds, bound{b.Service, b.Signal, b.Mode, b.Probe, b.Target.Seconds(), b.Total.Seconds(), b.Cap})
+		}
+	}
+	w := json.NewEncoder(a.stdout)
+	w.SetEscapeHTML(false)
+	w.SetIndent("", "  ")
+	if err := w.Encode(report); err != nil {
+		return fmt.Errorf("writing the findings: %w", err)
+	}
+	if len(f.wrong) > 0 {
+		return errTold
+	}
+	return nil
+}
+
+// listed gives mistakes the form that JSON has.
+func listed(all config.Mistakes) []finding {
+	list := make([]finding, len(all))
+	for i, m := range all {
+		list[i] = finding(m)
+	}
+	return list
+}

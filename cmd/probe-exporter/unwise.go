@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/onefiveten/onefiveten/config"
+)
+
+// canPing tells why this process could not send a ping.
+func canPing() error { return nil }
+
+// unwise tells what works and had better be otherwise. It looks at the files that
+// the settings name, on the machine that it runs on.
+func (s *settings) unwise(ping func() error) config.Mistakes {
+	var all config.Mistakes
+	warn := func(path, format string, args ...any) {
+		all = append(all, s.places.Mistake(path, fmt.Sprintf(format, args...)))
+	}
+	for _, m := range s.missing {
+		warn(m.path, "%s", m.text)
+	}
+	s.warnOfTimeouts(warn)
+	s.warnOfPings(ping, warn)
+	for _, name := range slices.Sorted(maps.Keys(s.Modules)) {
+		s.warnOfSecrets("modules."+name, s.Modules[name], warn)
+	}
+	s.warnOfSecrets("prometheus", s.Prometheus, warn)
+	return all
+}
+
+// warning takes one thing that is unwise.
+type warning func(path, format string, args ...any)
+
+// warnOfTimeouts looks at probes that may take as long as their interval, and at
+// a scrape that may take half of its own.
+func (s *settings) warnOfTimeouts(warn warning) {
+	for i, p := range s.Probes {
+		path, timeout, interval := fmt.Sprintf("probes[%d].module", i), s.Modules[p.Module].Timeout, time.Duration(p.Interval)
+		switch {
+		case timeout == 0:
+			warn(path, "module %q has no timeout: a target that does not answer is a failure only after the whole interval of %s", p.Module, p.Interval)
+		case timeout >= interval && p.Overlap <= 1:
+			warn(path, "the timeout of %s of module %q is as long as the interval: a target that does not answer is probed with no pause", timeout, p.Module)
+		}
+	}
+	scrape := s.Prometheus.Scrape
+	if wait := scrape.Wait(); len(s.Services) > 0 && wait >= time.Duration(scrape.Interval)/2 {
+		warn("prometheus.scrape.timeout", "%s is half of the scrape interval of %s or more: it counts into every bound; a scrape takes milliseconds", wait, scrape.Interval)
+	}
+}
+
+// warnOfPings asks once for all modules whether a ping can be sent from here.
+func (s *settings) warnOfPings(ping func() error, warn warning) {
+	for _, name := range slices.Sorted(maps.Keys(s.Modules)) {
+		if s.Modules[name].Prober == "icmp" {
+			if err := ping(); err != nil {
+				warn("modules."+name+".prober", "no ping can be sent from here: %v", err)
+			}
+			return
+		}
+	}
+}
+
+// warnOfSecrets looks at what a section says of secrets, files and certificates.
+// It reads the section as it is shown: there every secret that stands in the file
+// itself is masked, and so is found without a list of their names.
+func (s *settings) warnOfSecrets(path string, section any, warn warning) {
+	var doc yaml.Node
+	text, err := yaml.Marshal(section)
+	if err == nil {
+		err = yaml.Unmarshal(text, &doc)
+	}
+	if err != nil || len(doc.Content) == 0 {
+		return // what cannot be shown has been refused
+	}
+	open := readable(s.places.File(path))
+	leaves(doc.Content[0], path, "", func(path, key, value string) {
+		switch {
+		case value == masked && open:
+			warn(path, "this secret stands in a file that everybody may read: chmod o-r, or name a file with the secret instead")
+		case key == "insecure_skip_verify" && value == "true":
+			warn(path, "no certificate is checked: an expired one, and one of somebody else, is no failure")
+		case strings.HasSuffix(key, "file") || strings.HasSuffix(key, "files"):
+			warnOfFile(path, key, value, warn)
+		}
+	})
+}
+
+// masked is what /config shows of a secret.
+const masked = "<secret>"
+
+// leaves visits every plain value below a node with its path and its key. Below a
+// key that names files, it is the key of all.
+func leaves(n *yaml.Node, path, key string, visit func(path, key, value string)) {
+	switch n.Kind { //nolint:exhaustive // what is marshalled has no aliases
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			below := n.Content[i].Value
+			under := path + "." + below
+			if strings.HasSuffix(key, "files") {
+				below = key
+			}
+			leaves(n.Content[i+1], under, below, visit)
+		}
+	case yaml.SequenceNode:
+		for i, item := range n.Content {
+			leaves(item, fmt.Sprintf("%s[%d]", path, i), key, visit)
+		}
+	case yaml.ScalarNode:
+		visit(path, key, n.Value)
+	}
+}
+
+// warnOfFile looks at one file that a section names.
+func warnOfFile(path, key, name string, warn warning) {
+	if name == "" {
+		return
+	}
+	if _, err := os.Stat(name); err != nil {
+		warn(path, "%v: probes that need it fail", err)
+		return
+	}
+	secret := slices.ContainsFunc([]string{"password", "credentials", "secret", "token", "key_file", "files"}, func(part string) bool { return strings.Contains(key, part) })
+	if secret && readable(name) {
+		warn(path, "everybody may read %s: chmod o-r", name)
+	}
+}
+
+// readable tells whether everybody may read a file.
+func readable(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode()&fs.FileMode(0o004) != 0
+}
