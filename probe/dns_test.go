@@ -390,6 +390,18 @@ func TestDNS_ACertificateThatIsRefusedTellsItsExpiry(t *testing.T) {
 	wantReason(t, ask(t, block("tcp", "dns_over_tls: true"), serve(t, hello("plain text"))), TLS, "TLS handshake")
 }
 
+func TestDNS_AServerThatWantsACertificateOfTheClientIsReasonTLS(t *testing.T) {
+	s, ca := secureSite(t, false, func(http.ResponseWriter, *http.Request) {})
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		settings := s.TLS.Clone()
+		settings.ClientAuth, settings.MaxVersion = tls.RequireAnyClientCert, version
+		// It reads on: a reset could overtake what it says.
+		address := serve(t, func(conn net.Conn) { tls.Server(conn, settings).Handshake(); silent(conn) })
+		r := ask(t, block("tcp", "dns_over_tls: true, tls_config: {ca_file: "+ca+"}"), address)
+		wantReason(t, r, TLS, "remote error: tls: ")
+	}
+}
+
 func TestDNS_NamesTheReason(t *testing.T) {
 	// A socket that is connected keeps its port, and takes nothing from others.
 	kept, err := net.Dial("udp", "127.0.0.1:9")

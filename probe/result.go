@@ -115,6 +115,8 @@ func reasonOf(err error, otherwise Reason) Reason {
 		return Internal
 	case untrusted(err) != nil:
 		return Certificate
+	case alert(err):
+		return TLS
 	case is(os.ErrDeadlineExceeded, context.DeadlineExceeded, syscall.ETIMEDOUT), errors.As(err, &timeout) && timeout.Timeout():
 		return Timeout
 	case is(syscall.ECONNREFUSED):
@@ -127,6 +129,13 @@ func reasonOf(err error, otherwise Reason) Reason {
 		return Reset
 	}
 	return otherwise
+}
+
+// alert tells whether one end gave TLS up. Since TLS 1.3 a server that wants
+// another certificate of the client says so after the handshake.
+func alert(err error) bool {
+	var call *net.OpError
+	return errors.As(err, &call) && (call.Op == "remote error" || call.Op == "local error")
 }
 
 // ours tells whether this machine could not even open a socket, or not bind it
