@@ -144,24 +144,16 @@ func block(transport, more string) string {
 }
 
 // page shows the series of a result, with S for times above 0.
-func page(r Result) string {
-	r.Samples = slices.Clone(r.Samples)
-	for i, s := range r.Samples {
-		if s.Name == "probe_dns_duration_seconds" && s.Value > 0 {
-			r.Samples[i].Value = 1
-		}
-	}
-	return exposition(r.Samples)
-}
+func page(r Result) string { return exposition(r.Samples) }
 
 func TestDNS_ShowsEverySeriesOfASuccess(t *testing.T) {
 	const want = `probe_dns_lookup_time_seconds S
 probe_ip_protocol 4
 probe_ip_addr_hash 3.668918509e+09
 probe_resolved_address_info{address="127.0.0.1"} 1
-probe_dns_duration_seconds{phase="resolve"} 1
-probe_dns_duration_seconds{phase="connect"} 1
-probe_dns_duration_seconds{phase="request"} 1
+probe_dns_duration_seconds{phase="resolve"} S
+probe_dns_duration_seconds{phase="connect"} S
+probe_dns_duration_seconds{phase="request"} S
 probe_dns_answer_rrs 1
 probe_dns_authority_rrs 2
 probe_dns_additional_rrs 3
@@ -609,7 +601,7 @@ func TestDNS_ExplainsWhatItDoes(t *testing.T) {
 		}
 		texts = append(texts, n.Text)
 	}
-	if got := strings.Join(texts, ", "); got != "looked the target up, asking the name server, the name server answers"+strings.Repeat(", record", 6) {
+	if got := strings.Join(texts, ", "); got != "resolved, asking the name server, the name server answers"+strings.Repeat(", record", 6) {
 		t.Errorf("notes: %s", got)
 	}
 	many := nameServer(t, "tcp", nil, func(w dns.ResponseWriter, query *dns.Msg) {

@@ -50,10 +50,10 @@ func (r *run) resolve(host, family string, fallback bool) (netip.Addr, time.Dura
 	r.add("probe_dns_lookup_time_seconds", "Seconds that resolving the name of the target took.", took.Seconds())
 	r.add("probe_ip_protocol", "IP version of the probe, 4 or 6; 0 when the name did not resolve.", protocol)
 	r.add("probe_ip_addr_hash", "FNV-1a hash (32 bit) of the probed IP address, to see it change.", hash)
-	if r.explain {
-		r.note("looked the target up", "host", host, "address", addr.String(), "seconds", took.Seconds())
-	}
 	if err == nil {
+		if r.explain {
+			r.note("resolved", "host", host, "address", addr)
+		}
 		r.add("probe_resolved_address_info", "The IP address that was probed.", 1, Label{"address", addr.String()})
 	}
 	return addr, took, err

@@ -89,9 +89,6 @@ func (t *tcpProber) probe(r *run) error {
 	if err != nil {
 		return err
 	}
-	if r.explain {
-		r.note("resolved", "host", host, "address", addr)
-	}
 	start := time.Now()
 	conn, release, err := r.dial(netip.AddrPortFrom(addr, port), t.source)
 	k.spent(connecting, time.Since(start))

@@ -57,7 +57,7 @@ FILE:6: observers: "c", the --observer of this exporter, is not listed: a, a
 FILE:6: observers[1]: name "a" stands twice in observers
 FILE:8: probes[0].module: "none" is not among the modules: ping, web
 FILE:8: probes[0].targets[0].url: got "", want an address
-FILE:9: probes[1].file_sd: known, not yet available
+FILE:9: probes[1].file_sd.files[0]: got "x", want a name that ends in .json, .yml or .yaml
 FILE:9: probes[1].name: name "p" stands twice in probes
 FILE:9: probes[1].service: "nobody" is not among the services
 FILE:10: signals: known, not yet available
