@@ -17,6 +17,7 @@ import (
 // timed are the series whose value is a time that no test can foretell.
 var timed = map[string]bool{
 	"probe_dns_lookup_time_seconds": true, "probe_http_duration_seconds": true, "probe_tcp_duration_seconds": true,
+	"probe_icmp_duration_seconds": true, "probe_icmp_rtt_seconds": true, "probe_icmp_jitter_seconds": true,
 	"probe_ssl_earliest_cert_expiry": true, "probe_ssl_last_chain_expiry_timestamp_seconds": true,
 }
 

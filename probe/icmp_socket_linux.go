@@ -35,6 +35,7 @@ type socket struct {
 type arrival struct {
 	message, extra int // bytes in the buffers
 	from           unix.Sockaddr
+	queued         bool // among the errors
 	err            error
 }
 
@@ -100,20 +101,25 @@ func (s *socket) prepare(fd int, whole bool) error {
 	}
 	enlarge(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
 	s.buffer, s.extra = make([]byte, 1<<16), make([]byte, 256)
-	s.read = func(fd uintptr) bool {
-		for {
-			var got arrival
-			got.message, got.extra, _, got.from, got.err = unix.Recvmsg(int(fd), s.buffer, s.extra, 0)
-			if got.err != unix.EINTR {
-				s.got = got
-				return got.err != unix.EAGAIN
-			}
-		}
+	s.read = s.readEither
+	if s.raw {
+		s.read = func(fd uintptr) bool { s.readOnce(fd, 0); return s.got.err != unix.EAGAIN }
 	}
 	if err := setOption(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS"); err != nil {
 		return err
 	}
 	return s.name(fd)
+}
+
+// readOnce keeps what one call of recvmsg gives.
+func (s *socket) readOnce(fd uintptr, flags int) {
+	for {
+		s.got = arrival{}
+		s.got.message, s.got.extra, _, s.got.from, s.got.err = unix.Recvmsg(int(fd), s.buffer, s.extra, flags)
+		if s.got.err != unix.EINTR {
+			return
+		}
+	}
 }
 
 // name asks for the hop limit of what comes in, and for the id of a ping socket.
@@ -125,6 +131,9 @@ func (s *socket) name(fd int) error {
 		any = &unix.SockaddrInet6{}
 	}
 	if err := setOption(fd, level, option, 1, text); err != nil || s.raw {
+		return err
+	}
+	if err := s.wantErrors(fd); err != nil {
 		return err
 	}
 	if err := unix.Bind(fd, any); err != nil {
@@ -218,7 +227,12 @@ func controlMessage(level, kind, value int) []byte {
 // send sends a message and never waits.
 func (s *socket) send(message []byte, e envelope) (err error) {
 	closed := s.conn.Control(func(fd uintptr) {
-		_, err = unix.SendmsgN(int(fd), message, e.control, e.to, unix.MSG_DONTWAIT)
+		for range attempts {
+			_, err = unix.SendmsgN(int(fd), message, e.control, e.to, unix.MSG_DONTWAIT)
+			if err == nil || s.raw || err == unix.EAGAIN {
+				return
+			}
+		}
 	})
 	if closed != nil {
 		return closed
@@ -238,6 +252,8 @@ func (s *socket) receive() (h heard, ok bool, err error) {
 	message := s.buffer[:s.got.message]
 	late, hopLimit := s.extras(now)
 	switch {
+	case s.got.queued:
+		h.echoAnswer, ok = s.queuedError()
 	case s.v6 && s.raw:
 		h.echoAnswer, ok = parse6(message, sender(s.got.from))
 	case s.v6:
