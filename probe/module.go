@@ -45,7 +45,7 @@ func protocols() map[string]protocol {
 		"tcp":  {func(m *Module, report func(path, text string)) { m.TCP.check(report) }, checkHostPort, (*Prober).useTCP},
 		"icmp": {(*Module).checkICMP, anyTarget, (*Prober).useICMP},
 		"dns":  {func(m *Module, report func(path, text string)) { m.DNS.check(report) }, checkNameServer, (*Prober).useDNS},
-		"grpc": {func(m *Module, report func(path, text string)) { m.GRPC.check(report) }, anyTarget, (*Prober).useGRPC},
+		"grpc": {func(m *Module, report func(path, text string)) { m.GRPC.check(report) }, checkGRPC, (*Prober).useGRPC},
 		"unix": {func(m *Module, report func(path, text string)) { m.Unix.check(report) }, checkSocket, (*Prober).useUnix},
 	}
 }
