@@ -65,7 +65,7 @@ const (
 	TLS         Reason = "tls"         // the handshake failed, or TLS was used against the module's wish
 	Certificate Reason = "certificate" // the certificate is not to be trusted
 	Protocol    Reason = "protocol"    // the answer is malformed or of a version that the module refuses
-	Status      Reason = "status"      // HTTP status or response code of DNS
+	Status      Reason = "status"      // HTTP status, response code of DNS, status code or health (not SERVING) of gRPC
 	Content     Reason = "content"     // header, body, banner or DNS record is not what the module wants
 	Size        Reason = "size"        // more data than the module allows
 	Internal    Reason = "internal"    // the probe itself: a bad target or file, no descriptors left, a panic, an end of the program
