@@ -68,7 +68,8 @@ type tcpProber struct {
 func (p *Prober) useTCP(hostname string) error {
 	t := &tcpProber{TCP: p.module.TCP, serverName: hostname}
 	t.script = script{steps: t.QueryResponse, family: "probe_tcp_duration_seconds", tls: &tlsSource{settings: t.TLSConfig}}
-	t.source, _ = netip.ParseAddr(t.SourceIPAddress) // empty, or checked before
+	source, _ := netip.ParseAddr(t.SourceIPAddress) // empty, or checked before
+	t.source = source.Unmap()
 	p.probe = t.probe
 	return nil
 }
@@ -88,6 +89,9 @@ func (t *tcpProber) probe(r *run) error {
 	k.spent(resolving, took)
 	if err != nil {
 		return err
+	}
+	if t.source.IsValid() && t.source.Is4() != addr.Is4() {
+		return &failure{Internal, fmt.Errorf("source_ip_address %s and the address of the target, %s, are of different families", t.source, addr)}
 	}
 	start := time.Now()
 	conn, release, err := r.dial(netip.AddrPortFrom(addr, port), t.source)

@@ -209,23 +209,48 @@ func TestTCP_ServerNameOfTheModuleGoesFirst(t *testing.T) {
 	wantSuccess(t, p.Run(t.Context(), strings.TrimPrefix(s.URL, "https://")))
 }
 
-// FuzzTCP: whatever a server says, a conversation ends with a result.
-func FuzzTCP(f *testing.F) {
-	for _, seed := range []string{"", "220 ready\r\n", "\n\n\n", "220", strings.Repeat("x", 5000) + "\n", "\xff\xfe 220 \n220\nabc"} {
-		f.Add([]byte(seed))
+func TestTCP_PortMayBeTheNameOfAService(t *testing.T) {
+	for _, target := range []string{"shop.test:http", "shop.test:https", "[::1]:ssh"} {
+		_, port, err := hostPort(target)
+		if want := map[string]uint16{"http": 80, "https": 443, "ssh": 22}[target[strings.LastIndex(target, ":")+1:]]; err != nil || port != want {
+			t.Errorf("%s: got %d, %v", target, port, err)
+		}
 	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		p := prober(t, `{prober: tcp, tcp: {query_response: [{expect: '^(2..) ?(.*)$', labels: [{name: rest, value: '$2'}]}, {expect_bytes: ab}, {expect: 'c$'}]}}`)
-		p.probe = func(r *run) error {
-			k := &talk{run: r, script: &script{steps: p.module.TCP.QueryResponse}, reader: bufio.NewReaderSize(strings.NewReader(string(text)), 16)}
-			defer k.report()
-			return k.converse()
-		}
-		r := p.Run(t.Context(), "fuzz")
-		if r.Success != (r.Reason == "") || r.Reason == Internal {
-			t.Fatalf("success %v, reason %q, %v", r.Success, r.Reason, r.Err)
-		}
+}
+
+func TestTCP_ProbesTheOtherFamilyWhenThatIsAllowed(t *testing.T) {
+	v6 := serveOn(t, "tcp", "[::1]:0", silent)
+	for _, c := range []struct {
+		tcp, target string
+		protocol    float64
+	}{
+		{"", v6, 6}, {"preferred_ip_protocol: ip4", v6, 6}, {"preferred_ip_protocol: ip6, ip_protocol_fallback: false", v6, 6},
+		{"source_ip_address: '::1'", v6, 6}, {"", serve(t, silent), 4},
+	} {
+		r := ask(t, "{prober: tcp, tcp: {"+c.tcp+"}}", c.target)
+		wantSuccess(t, r)
+		wantValue(t, r, "probe_ip_protocol", c.protocol)
+	}
+	wantReason(t, ask(t, "{prober: tcp, tcp: {preferred_ip_protocol: ip4, ip_protocol_fallback: false}}", v6), Unresolved, "no address of family ip4")
+	wantReason(t, ask(t, "{prober: tcp, tcp: {source_ip_address: '::1'}}", serve(t, silent)), Internal, "are of different families")
+}
+
+// blackbox_exporter panics at the second handshake of a probe.
+func TestTCP_LastOfSeveralHandshakesIsShown(t *testing.T) {
+	s, ca := secureSite(t, false, func(http.ResponseWriter, *http.Request) {})
+	outer := &tls.Config{Certificates: s.TLS.Certificates, MaxVersion: tls.VersionTLS12}
+	inner := &tls.Config{Certificates: s.TLS.Certificates}
+	twice := serve(t, func(conn net.Conn) {
+		secured := tls.Server(tls.Server(conn, outer), inner)
+		io.WriteString(secured, "250 inside\n")
+		silent(secured)
 	})
+	r := ask(t, "{prober: tcp, tcp: {tls: true, query_response: [{starttls: true}, {expect: inside}], tls_config: {server_name: example.com, ca_file: "+ca+"}}}", twice)
+	wantSuccess(t, r)
+	wantValue(t, r, "probe_tls_version_info", 1, "TLS 1.3")
+	if got := strings.Count(exposition(r.Samples), "probe_tls_version_info"); got != 1 {
+		t.Errorf("%d versions", got)
+	}
 }
 
 func BenchmarkTCP(b *testing.B) {
