@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/prometheus/common/config"
+	"github.com/prometheus/common/version"
 )
 
 // HTTP is the http block of a module.
@@ -87,6 +88,9 @@ func (h HTTP) MarshalYAML() (any, error) {
 func (h *HTTP) setDirectory(dir string) {
 	h.BodyFile = config.JoinDir(dir, h.BodyFile)
 	h.HTTPClientConfig.SetDirectory(dir)
+	if o := h.HTTPClientConfig.OAuth2; o != nil { // whose key the library forgets
+		o.ClientCertificateKeyFile = config.JoinDir(dir, o.ClientCertificateKeyFile)
+	}
 }
 
 // check reports under paths inside the block.
@@ -102,13 +106,41 @@ func (h *HTTP) check(report func(path, text string)) {
 	h.checkCompression(report)
 	checkMatches("fail_if_header_matches", h.FailIfHeaderMatches, report)
 	checkMatches("fail_if_header_not_matches", h.FailIfHeaderNotMatches, report)
-	if _, err := authorize(h.HTTPClientConfig, nil); err != nil {
-		report("authorization", err.Error())
-	}
-	checkTLS(h.HTTPClientConfig.TLSConfig, under("tls_config", report))
+	h.checkClient(report)
 	h.checkVersions(report)
 	if h.EnableHTTP3 {
 		report("enable_http3", "HTTP/3 is known, not yet available; want false, which probes over HTTP/2 or HTTP/1.1")
+	}
+}
+
+// checkClient reports what no request could be made with.
+func (h *HTTP) checkClient(report func(path, text string)) {
+	client := h.HTTPClientConfig
+	if _, err := authorize(client, nil); err != nil {
+		report("authorization", err.Error())
+	}
+	checkTLS(client.TLSConfig, under("tls_config", report))
+	if o := client.OAuth2; o != nil {
+		for key, ref := range map[string]string{"client_secret_ref": o.ClientSecretRef, "client_certificate_key_ref": o.ClientCertificateKeyRef} {
+			if ref != "" {
+				report("oauth2."+key, noManager(ref).Error())
+			}
+		}
+		checkTLS(o.TLSConfig, under("oauth2.tls_config", report))
+	}
+	if client.HTTPHeaders == nil {
+		return
+	}
+	for name, header := range client.HTTPHeaders.Headers {
+		for _, value := range header.Values {
+			checkHeaders(map[string]string{name: value}, under("http_headers", report))
+		}
+		for _, value := range header.Secrets {
+			checkHeaders(map[string]string{name: string(value)}, under("http_headers", report))
+		}
+		if len(header.Files) > 0 {
+			checkHeaders(map[string]string{name: ""}, under("http_headers", report))
+		}
 	}
 }
 
@@ -242,9 +274,6 @@ type httpProber struct {
 	header http.Header
 	tls    *tlsSource
 	wires  *sync.Pool // of *wire
-	// authorize puts the headers with credentials around a transport: those for
-	// the target, or those for another host, to which it was redirected.
-	authorize func(rt http.RoundTripper, away bool) (http.RoundTripper, error)
 }
 
 // useHTTP makes p probe http, with the Host hostname when that is not empty.
@@ -252,14 +281,15 @@ func (p *Prober) useHTTP(hostname string) error {
 	h := &httpProber{
 		HTTP:   p.module.HTTP,
 		host:   hostname,
-		header: http.Header{"User-Agent": {"Probe-Exporter"}},
+		header: http.Header{"User-Agent": {userAgent()}},
 		tls:    &tlsSource{settings: p.module.HTTP.HTTPClientConfig.TLSConfig},
 		wires:  &sync.Pool{New: func() any { return newWire() }},
 	}
 	if h.Compression != "" {
 		h.header.Set("Accept-Encoding", h.Compression)
 	}
-	for name, value := range h.Headers {
+	for _, name := range slices.Sorted(maps.Keys(h.Headers)) { // of two that differ in case the last counts
+		value := h.Headers[name]
 		if textproto.CanonicalMIMEHeaderKey(name) != "Host" {
 			h.header.Set(name, value)
 			continue
@@ -269,17 +299,15 @@ func (p *Prober) useHTTP(hostname string) error {
 		}
 		h.host = value
 	}
-	client := h.HTTPClientConfig
-	if client.Authorization != nil || client.BasicAuth != nil || client.HTTPHeaders != nil {
-		h.authorize = func(rt http.RoundTripper, away bool) (http.RoundTripper, error) {
-			if away {
-				return authorize(withoutSecrets(client), rt)
-			}
-			return authorize(client, rt)
-		}
-	}
 	p.probe = h.probe
 	return nil
+}
+
+// userAgent tells sites who asks. Rules of theirs that let blackbox_exporter in
+// by a part of its name go on to hold; the header User-Agent of a module goes
+// before it.
+func userAgent() string {
+	return strings.TrimSuffix("Probe-Exporter/"+version.Version, "/") + " (like Blackbox-Exporter)"
 }
 
 // withoutSecrets is what another host than the target may see: http_headers

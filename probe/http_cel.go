@@ -13,8 +13,8 @@ import (
 const maxJSON = 4 << 20
 
 // maxCost bounds the steps of one evaluation, and with them its memory. A pass
-// over the values of maxJSON takes a tenth of it.
-const maxCost = 50_000_000
+// over the values of maxJSON takes a fraction of it.
+const maxCost = 10_000_000
 
 // condition is an expression of CEL over body, the answer read as JSON. It is
 // compiled when the file is read.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/netip"
@@ -15,9 +16,14 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/andybalholm/brotli"
+	"github.com/prometheus/common/config"
+	"golang.org/x/net/idna"
+	"golang.org/x/net/publicsuffix"
 )
 
 // The phases of an HTTP probe, each summed over all redirects.
@@ -51,7 +57,9 @@ type exchange struct {
 	first     string     // host (and port) of the target
 	addr      netip.Addr // of the target; not valid when a proxy resolves it
 	resolved  bool
-	built     bool // the request was built: the phases count
+	built     bool   // a request was made: the phases count
+	requests  int    // that were made
+	asked     string // host (and port) of the last request
 	phases    [len(phaseLabels)]time.Duration
 	connected time.Time // of the last request: the connection stands
 	answered  time.Time // of the last request: its first byte is here
@@ -67,33 +75,98 @@ type exchange struct {
 func (h *httpProber) probe(r *run) error {
 	x := &exchange{run: r, httpProber: h}
 	defer x.report()
-	req, err := h.request(r.ctx, r.target)
+	u, err := targetURL(r.target)
 	if err != nil {
 		return &failure{Internal, err}
 	}
-	x.origin, x.first = req.URL, req.URL.Host
-	// As blackbox_exporter: the option counts for a fixed proxy, since with the
-	// environment it is not known yet whether there is one.
-	if !h.SkipResolvePhaseWithProxy || h.HTTPClientConfig.ProxyURL.URL == nil || h.HTTPClientConfig.ProxyFromEnvironment {
+	x.origin, x.first = u, u.Host
+	if !h.leavesResolving() {
 		x.resolved = true
-		x.addr, x.phases[resolvePhase], err = r.resolve(req.URL.Hostname(), h.IPProtocol, h.IPProtocolFallback)
+		x.addr, x.phases[resolvePhase], err = r.resolve(u.Hostname(), h.IPProtocol, h.IPProtocolFallback)
 		if err != nil {
 			return err
 		}
 	}
-	x.built = true
-	transport, err := x.transport()
+	req, err := h.request(r.ctx, u)
 	if err != nil {
 		return &failure{Internal, err}
 	}
-	client := http.Client{Transport: transport, CheckRedirect: x.redirected, Jar: &cookies{}}
-	x.answer, err = client.Do(req)
+	client := http.Client{Transport: &watched{x, x.transport()}, CheckRedirect: x.redirected, Jar: &cookies{}}
+	answer, err := client.Do(req)
 	if err != nil {
-		x.answer = nil
-		return fail(Protocol, err)
+		return x.unanswered(err)
 	}
+	x.answer = answer
 	defer x.answer.Body.Close()
 	return x.judge()
+}
+
+// leavesResolving tells whether a proxy looks the name of the target up. As in
+// blackbox_exporter the option also counts where the environment names no proxy.
+func (h *httpProber) leavesResolving() bool {
+	client := h.HTTPClientConfig
+	return h.SkipResolvePhaseWithProxy && (client.ProxyURL.URL != nil || client.ProxyFromEnvironment)
+}
+
+// unanswered gives the reason of a request that got no answer. The URL, which
+// the client puts before its errors, may hold a secret, and is left out.
+func (x *exchange) unanswered(err error) error {
+	if quoted := (*url.Error)(nil); errors.As(err, &quoted) {
+		err = quoted.Err
+	}
+	if x.redirects > 0 {
+		err = fmt.Errorf("redirected to %s: %w", x.asked, err)
+	}
+	return fail(Protocol, err)
+}
+
+// watched is the way of every request of an exchange.
+type watched struct {
+	x    *exchange
+	next http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (w *watched) RoundTrip(req *http.Request) (*http.Response, error) {
+	x := w.x
+	x.requests++
+	x.built, x.asked = true, req.URL.Host
+	if x.explain {
+		x.note("asking", "method", req.Method, "url", shown(req.URL), "host", req.Host)
+	}
+	answer, err := w.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if x.explain {
+		x.note("answered", "status", answer.StatusCode, "version", answer.Proto, "length", answer.ContentLength,
+			"headers", strings.Join(slices.Sorted(maps.Keys(answer.Header)), " "))
+	}
+	if to := answer.Header.Get("Location"); to != "" && answer.StatusCode/100 == 3 {
+		// The client would quote it, whatever secret it holds.
+		if _, err := req.URL.Parse(to); err != nil {
+			answer.Body.Close()
+			return nil, &failure{Protocol, fmt.Errorf("status is %d, and the header Location is no URL", answer.StatusCode)}
+		}
+	}
+	return answer, nil
+}
+
+// shown is a URL for people: without user, without the values of its query,
+// which may be secret, and without its fragment, which is not sent.
+func shown(u *url.URL) string {
+	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	for part := range strings.SplitSeq(u.RawQuery, "&") {
+		name, _, valued := strings.Cut(part, "=")
+		switch {
+		case valued:
+			part = name + "=..."
+		case part != "" && strings.Count(u.RawQuery, "&") == 0:
+			part = "..."
+		}
+		bare.RawQuery = strings.TrimPrefix(bare.RawQuery+"&"+part, "&")
+	}
+	return bare.String()
 }
 
 // targetURL reads an http target; one without a scheme is http. The error does
@@ -110,38 +183,68 @@ func targetURL(target string) (*url.URL, error) {
 		return nil, errors.New("target: the URL has no host")
 	}
 	if u.Port() != "" {
-		_, err = portNumber(u.Port())
+		if _, err := portNumber(u.Port()); err != nil {
+			return nil, err
+		}
 	}
-	return u, err
+	name, err := ascii(u.Hostname())
+	if err != nil {
+		return nil, errors.New("target: the host is no name that can be looked up (IDNA)")
+	}
+	if name != u.Hostname() {
+		u.Host = name + strings.TrimPrefix(u.Host, u.Hostname())
+	}
+	return u, nil
+}
+
+// ascii writes a host as it is looked up and certified: letters of all
+// languages in their ASCII form (RFC 5891), all else as it is.
+func ascii(host string) (string, error) {
+	if !strings.ContainsFunc(host, func(c rune) bool { return c > unicode.MaxASCII }) {
+		return host, nil
+	}
+	return idna.Lookup.ToASCII(host)
+}
+
+// maxBodyFile bounds what is sent of a body_file, in bytes.
+const maxBodyFile = 32 << 20
+
+// bodyFile reads the body_file anew for each probe. It does not wait for one who
+// writes into a pipe of that name.
+func bodyFile(name string) (string, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is no regular file", name)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxBodyFile+1))
+	if err == nil && len(text) > maxBodyFile {
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxBodyFile)
+	}
+	return string(text), err
 }
 
 // request builds the first request.
-func (h *httpProber) request(ctx context.Context, target string) (*http.Request, error) {
-	u, err := targetURL(target)
-	if err != nil {
-		return nil, err
-	}
-	var body io.Reader
-	switch {
-	case h.Body != "":
-		body = strings.NewReader(h.Body)
-	case h.BodyFile != "":
-		text, err := os.ReadFile(h.BodyFile)
-		if err != nil {
+func (h *httpProber) request(ctx context.Context, u *url.URL) (*http.Request, error) {
+	text := h.Body
+	if h.BodyFile != "" {
+		var err error
+		if text, err = bodyFile(h.BodyFile); err != nil {
 			return nil, fmt.Errorf("body_file: %w", err)
 		}
-		body = strings.NewReader(string(text))
+	}
+	var body io.Reader
+	if text != "" {
+		body = strings.NewReader(text)
 	}
 	req, err := http.NewRequestWithContext(ctx, h.Method, u.String(), body)
 	if err != nil {
-		return nil, err
+		return nil, errors.New("building the request: its method or its URL cannot be sent") // the error quotes the URL
 	}
 	req.Header = h.header
-	if h.authorize != nil {
-		// The transports of prometheus/common set headers on the map of the
-		// request that they are given.
-		req.Header = h.header.Clone()
-	}
 	if h.host != "" {
 		req.Host = h.host
 	}
@@ -150,46 +253,64 @@ func (h *httpProber) request(ctx context.Context, target string) (*http.Request,
 
 // transport is the exchange itself unless a proxy or OAuth asks for more than a
 // plain connection.
-func (x *exchange) transport() (http.RoundTripper, error) {
+func (x *exchange) transport() http.RoundTripper {
 	client := x.HTTPClientConfig
-	if client.ProxyURL.URL != nil || client.ProxyFromEnvironment || client.OAuth2 != nil {
-		return (*relayed)(x), nil
+	switch {
+	case client.ProxyURL.URL != nil || client.ProxyFromEnvironment || client.OAuth2 != nil:
+		return &relayed{x: x}
+	case client.Authorization != nil || client.BasicAuth != nil || client.HTTPHeaders != nil:
+		return (*authorized)(x)
 	}
-	if x.authorize == nil {
-		return x, nil
-	}
-	home, err := x.authorize(x, false)
-	if err != nil {
-		return nil, err
-	}
-	away, err := x.authorize(x, true)
-	return &authorized{x, home, away}, err
+	return x
 }
 
-// authorized sends credentials to the target, and fewer to other hosts.
-type authorized struct {
-	x          *exchange
-	home, away http.RoundTripper
-}
+// authorized is an exchange that sends credentials.
+type authorized exchange
 
 // RoundTrip implements http.RoundTripper.
 func (a *authorized) RoundTrip(req *http.Request) (*http.Response, error) {
-	if a.x.away(req.URL) {
-		return a.away.RoundTrip(req)
+	x := (*exchange)(a)
+	rt, err := authorize(x.settings(req.URL), x)
+	if err != nil {
+		return nil, &failure{Internal, err}
 	}
-	return a.home.RoundTrip(req)
+	// The transports of prometheus/common set headers on the map of the request
+	// that they are given, and that of the first one is shared by all probes.
+	own := *req
+	own.Header = req.Header.Clone()
+	return rt.RoundTrip(&own)
+}
+
+// settings are those of the client for a request: another host gets no secrets,
+// and none goes in clear that the target would get over TLS.
+func (x *exchange) settings(u *url.URL) config.HTTPClientConfig {
+	c := x.HTTPClientConfig
+	if x.away(u) {
+		c = withoutSecrets(c)
+	}
+	if x.bared(u) {
+		c.BasicAuth, c.Authorization, c.OAuth2 = nil, nil, nil
+	}
+	return c
 }
 
 // away tells whether a request leads to another host than that of the target, or
 // to the same one but without the TLS that the target asks for.
 func (x *exchange) away(u *url.URL) bool {
-	return u.Hostname() != x.origin.Hostname() || x.origin.Scheme == "https" && u.Scheme != "https"
+	return !strings.EqualFold(u.Hostname(), x.origin.Hostname()) || x.bared(u)
 }
 
+// bared tells whether a request goes in clear although the target asks for TLS.
+func (x *exchange) bared(u *url.URL) bool { return x.origin.Scheme == "https" && u.Scheme != "https" }
+
 // redirected counts a redirect and says whether it is followed.
-func (x *exchange) redirected(_ *http.Request, via []*http.Request) error {
+func (x *exchange) redirected(to *http.Request, via []*http.Request) error {
 	x.redirects = len(via)
-	if !x.HTTPClientConfig.FollowRedirects || x.redirects > maxRedirects {
+	followed := x.HTTPClientConfig.FollowRedirects && x.redirects <= maxRedirects
+	if x.explain {
+		x.note("redirected", "url", shown(to.URL), "followed", followed)
+	}
+	if !followed {
 		return http.ErrUseLastResponse
 	}
 	return nil
@@ -465,8 +586,8 @@ type cookies struct{ jar http.CookieJar }
 // SetCookies implements http.CookieJar.
 func (c *cookies) SetCookies(u *url.URL, list []*http.Cookie) {
 	if c.jar == nil {
-		// Without options it never fails; the jar lives for one probe only.
-		c.jar, _ = cookiejar.New(nil)
+		// It never fails; the jar lives for one probe only.
+		c.jar, _ = cookiejar.New(&cookiejar.Options{PublicSuffixList: publicsuffix.List})
 	}
 	c.jar.SetCookies(u, list)
 }
@@ -482,7 +603,8 @@ func (c *cookies) Cookies(u *url.URL) []*http.Cookie {
 // report keeps the series of the probe, also of one that failed early.
 func (x *exchange) report() {
 	for phase, took := range x.phases {
-		if x.built || phase == resolvePhase && x.resolved {
+		// The target was resolved here, or another host after a redirect may have.
+		if phase == resolvePhase && (x.resolved || x.requests > 1) || phase != resolvePhase && x.built {
 			x.add("probe_http_duration_seconds", "Seconds in each phase, summed over all redirects.", took.Seconds(), phaseLabels[phase]...)
 		}
 	}

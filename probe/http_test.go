@@ -247,7 +247,7 @@ func TestHTTP_EveryReasonOfAFailure(t *testing.T) {
 		{"", "https://" + serve(t, hello("220 smtp\r\n")), TLS, "first record does not look like a TLS handshake"},
 		{"", "https://" + serve(t, hello("")), TLS, "TLS handshake: EOF"},
 		{"", serve(t, says("HTTP/1.1 302 Found\r\nLocation: ftp://127.0.0.1/\r\n\r\n")), Protocol, `scheme "ftp"`},
-		{"", serve(t, says("HTTP/1.1 302 Found\r\nLocation: ://\r\n\r\n")), Protocol, "Location header"},
+		{"", serve(t, says("HTTP/1.1 302 Found\r\nLocation: ://\r\n\r\n")), Protocol, "status is 302, and the header Location is no URL"},
 		{"", strings.Replace(plain, "http:", "https:", 1), TLS, "first record does not look like a TLS handshake"},
 		{"", serve(t, says("SSH-2.0-OpenSSH\r\n\r\n")), Protocol, "malformed HTTP"},
 		{"", serve(t, says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")), Protocol, "invalid byte in chunk length"},
@@ -331,15 +331,15 @@ func TestHTTP_SendsWhatTheModuleSays(t *testing.T) {
 	})
 	host := strings.TrimPrefix(site, "http://")
 	for _, c := range []struct{ http, path, want string }{
-		{"", "/a?b=c", "GET /a?b=c  host=HOST agent=Probe-Exporter auth= x=[] close=true accept="},
-		{"method: POST, body: text", "", "POST / text host=HOST agent=Probe-Exporter auth= x=[] close=true accept="},
-		{"method: PUT, body_file: " + file, "", "PUT / from a file host=HOST agent=Probe-Exporter auth= x=[] close=true accept="},
+		{"", "/a?b=c", "GET /a?b=c  host=HOST agent=Probe-Exporter (like Blackbox-Exporter) auth= x=[] close=true accept="},
+		{"method: POST, body: text", "", "POST / text host=HOST agent=Probe-Exporter (like Blackbox-Exporter) auth= x=[] close=true accept="},
+		{"method: PUT, body_file: " + file, "", "PUT / from a file host=HOST agent=Probe-Exporter (like Blackbox-Exporter) auth= x=[] close=true accept="},
 		{"headers: {host: shop.test, user-agent: me, x-a: '1'}", "", "GET /  host=shop.test agent=me auth= x=[1] close=true accept="},
-		{"basic_auth: {username: u, password: p}", "", "GET /  host=HOST agent=Probe-Exporter auth=Basic dTpw x=[] close=true accept="},
-		{"bearer_token: abc", "", "GET /  host=HOST agent=Probe-Exporter auth=Bearer abc x=[] close=true accept="},
-		{"authorization: {type: Key, credentials_file: " + file + "}", "", "GET /  host=HOST agent=Probe-Exporter auth=Key from a file x=[] close=true accept="},
-		{"http_headers: {X-A: {values: [a, b]}}", "", "GET /  host=HOST agent=Probe-Exporter auth= x=[a b] close=true accept="},
-		{"compression: identity", "", "GET /  host=HOST agent=Probe-Exporter auth= x=[] close=true accept=identity"},
+		{"basic_auth: {username: u, password: p}", "", "GET /  host=HOST agent=Probe-Exporter (like Blackbox-Exporter) auth=Basic dTpw x=[] close=true accept="},
+		{"bearer_token: abc", "", "GET /  host=HOST agent=Probe-Exporter (like Blackbox-Exporter) auth=Bearer abc x=[] close=true accept="},
+		{"authorization: {type: Key, credentials_file: " + file + "}", "", "GET /  host=HOST agent=Probe-Exporter (like Blackbox-Exporter) auth=Key from a file x=[] close=true accept="},
+		{"http_headers: {X-A: {values: [a, b]}}", "", "GET /  host=HOST agent=Probe-Exporter (like Blackbox-Exporter) auth= x=[a b] close=true accept="},
+		{"compression: identity", "", "GET /  host=HOST agent=Probe-Exporter (like Blackbox-Exporter) auth= x=[] close=true accept=identity"},
 	} {
 		wantSuccess(t, ask(t, "{prober: http, http: {"+c.http+"}}", site+c.path))
 		if want := strings.ReplaceAll(c.want, "HOST", host); got != want {

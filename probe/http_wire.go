@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,6 +48,13 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	var settings *tls.Config
+	if req.URL.Scheme == "https" {
+		if settings, err = x.tls.client(x.serverName(req), x.protocols(req)...); err != nil {
+			x.built = x.requests > 1 // as in blackbox_exporter there is no request then
+			return nil, err
+		}
+	}
 	start := time.Now()
 	conn, release, err := x.dial(addr, netip.Addr{})
 	if err != nil {
@@ -53,16 +62,38 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	x.connected = time.Now()
 	x.phases[connectPhase] += x.connected.Sub(start)
-	var answer *http.Response
-	if req.URL.Scheme == "https" {
-		answer, err = x.overTLS(req, conn, release)
-	} else {
-		answer, err = x.http1(req, conn, release)
+	if x.explain {
+		x.note("connected", "address", conn.RemoteAddr().String(), "from", conn.LocalAddr().String())
 	}
-	if err != nil {
-		release()
+	if settings == nil {
+		return x.http1(req, conn, release)
 	}
-	return answer, err
+	return x.overTLS(req, conn, release, settings)
+}
+
+// protocols are what is offered to the server: none means HTTP/1, as an upgrade
+// to WebSocket does.
+func (x *exchange) protocols(req *http.Request) []string {
+	if !x.HTTPClientConfig.EnableHTTP2 || upgrades(req.Header) && strings.EqualFold(req.Header.Get("Upgrade"), "websocket") {
+		return nil
+	}
+	return []string{"h2", "http/1.1"}
+}
+
+// upgrades tells whether a request asks for another protocol on its connection,
+// which must not be closed then (RFC 9110, section 7.8).
+func upgrades(header http.Header) bool {
+	if header.Get("Upgrade") == "" {
+		return false
+	}
+	for _, value := range header["Connection"] {
+		for token := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // hop finds the address of a request: the resolved one of the target, or that
@@ -76,64 +107,88 @@ func (x *exchange) hop(u *url.URL) (netip.AddrPort, error) {
 		service = map[bool]string{true: "443", false: "80"}[u.Scheme == "https"]
 	}
 	port, err := strconv.ParseUint(service, 10, 16)
-	if err != nil {
-		return netip.AddrPort{}, &failure{Internal, fmt.Errorf("port %q: %w", service, err)}
+	if err != nil || u.Hostname() == "" { // of a redirect: the target was checked before
+		return netip.AddrPort{}, &failure{Protocol, errors.New("redirected to a URL without a host, or to a port beyond 65535")}
 	}
 	addr := x.addr
-	if u.Host != x.first {
+	if !x.home(u) {
+		name, err := ascii(u.Hostname())
+		if err != nil {
+			return netip.AddrPort{}, &failure{Protocol, fmt.Errorf("redirected to a host that is no name: %w", err)}
+		}
 		var took time.Duration
-		addr, took, err = x.address(u.Hostname(), x.IPProtocol, x.IPProtocolFallback)
+		addr, took, err = x.address(name, x.IPProtocol, x.IPProtocolFallback)
 		x.phases[resolvePhase] += took
+		if err != nil {
+			return netip.AddrPort{}, err
+		}
+		if x.explain {
+			x.note("resolved another host", "host", name, "address", addr.String())
+		}
 	}
-	return netip.AddrPortFrom(addr, uint16(port)), err
+	return netip.AddrPortFrom(addr, uint16(port)), nil
 }
+
+// home tells whether a request goes to the host and port of the target.
+func (x *exchange) home(u *url.URL) bool { return strings.EqualFold(u.Host, x.first) }
 
 // serverName is the name that TLS asks for; empty leaves that of the settings.
 // The names that a module sets are for the target only, not for redirects.
-func (x *exchange) serverName(u *url.URL) string {
-	if u.Host != x.first {
-		return u.Hostname()
-	}
-	if x.tls.settings.ServerName != "" {
+func (x *exchange) serverName(req *http.Request) string {
+	host := req.URL.Hostname()
+	_, err := netip.ParseAddr(host)
+	switch {
+	case !x.home(req.URL):
+	case x.tls.settings.ServerName != "":
 		return ""
+	case req.Host != "": // none after a redirect to a whole URL
+		host = hostOf(req.Host)
+	case err == nil && x.host != "": // no certificate would be for the address
+		host = hostOf(x.host)
 	}
-	if x.host == "" {
-		return u.Hostname()
+	if name, err := ascii(host); err == nil {
+		return name
 	}
-	if host, _, err := net.SplitHostPort(x.host); err == nil {
+	return host
+}
+
+// hostOf is a Host header without its port.
+func hostOf(header string) string {
+	if host, _, err := net.SplitHostPort(header); err == nil {
 		return host
 	}
-	return x.host
+	return strings.Trim(header, "[]")
 }
 
 // overTLS makes the connection a TLS one and speaks what was agreed on.
-func (x *exchange) overTLS(req *http.Request, conn net.Conn, release func()) (*http.Response, error) {
-	protocols := []string{"h2", "http/1.1"}
-	if !x.HTTPClientConfig.EnableHTTP2 {
-		protocols = protocols[1:]
-	}
-	settings, err := x.tls.client(x.serverName(req.URL), protocols...)
-	if err != nil {
-		return nil, err
-	}
+func (x *exchange) overTLS(req *http.Request, conn net.Conn, release func(), settings *tls.Config) (*http.Response, error) {
 	secured, state, err := handshake(conn, settings)
 	if err != nil {
+		release()
 		x.refused = state
 		return nil, err
 	}
 	start := x.connected
 	x.connected = time.Now()
 	x.phases[tlsPhase] += x.connected.Sub(start)
-	var answer *http.Response
+	x.noteTLS(&state)
+	speak := x.http1
 	if state.NegotiatedProtocol == "h2" {
-		answer, err = x.http2(req, secured, release)
-	} else {
-		answer, err = x.http1(req, secured, release)
+		speak = x.http2
 	}
+	answer, err := speak(req, secured, release)
 	if answer != nil {
 		answer.TLS = &state
 	}
 	return answer, err
+}
+
+// noteTLS says what was agreed on.
+func (x *exchange) noteTLS(state *tls.ConnectionState) {
+	if x.explain {
+		x.note("TLS stands", "version", tls.VersionName(state.Version), "cipher", tls.CipherSuiteName(state.CipherSuite),
+			"server_name", state.ServerName, "protocol", state.NegotiatedProtocol)
+	}
 }
 
 // http1 writes the request and reads the header of the answer. An error while
@@ -143,23 +198,21 @@ func (x *exchange) http1(req *http.Request, conn net.Conn, release func()) (*htt
 	w.in = io.LimitedReader{R: conn, N: maxHeader}
 	w.reader.Reset(&w.in)
 	w.writer.Reset(conn)
+	// The request is the client's own and goes nowhere else, so it may be changed.
+	req.Close = !upgrades(req.Header)
+	sent := w.send(req)
+	var unsent error
 	body := &wireBody{release: func() {
 		release()
+		unsent = sent()
 		w.in.R = nil
 		x.wires.Put(w)
 	}}
-	// The request is the client's own and goes nowhere else, so it may be changed.
-	req.Close = true
-	writing := req.Write(w.writer)
-	if writing == nil {
-		writing = w.writer.Flush()
-	}
 	answer, err := x.readAnswer(req, w)
 	if err != nil {
-		body.release()
-		body.release = func() {}
-		if writing != nil {
-			err = fmt.Errorf("sending the request: %w", writing)
+		body.Close()
+		if unsent != nil && reasonOf(err, Reset) == Reset {
+			err = fmt.Errorf("sending the request: %w", unsent)
 		}
 		return nil, fail(Protocol, err)
 	}
@@ -167,6 +220,28 @@ func (x *exchange) http1(req *http.Request, conn net.Conn, release func()) (*htt
 	w.in.N = math.MaxInt64
 	body.ReadCloser, answer.Body = answer.Body, body
 	return answer, nil
+}
+
+// maxAtOnce is how much is sent before the answer is looked for, in bytes. More
+// may not fit on the way to a server that answers without reading it.
+const maxAtOnce = 32 << 10
+
+// send writes the request, a large one while the answer is read. The function
+// that it gives waits for the end and tells the error.
+func (w *wire) send(req *http.Request) func() error {
+	write := func() error {
+		if err := req.Write(w.writer); err != nil {
+			return err
+		}
+		return w.writer.Flush()
+	}
+	if req.ContentLength <= maxAtOnce {
+		err := write()
+		return func() error { return err }
+	}
+	done := make(chan error, 1)
+	go func() { done <- write() }()
+	return func() error { return <-done }
 }
 
 // readAnswer reads the header of the final answer and skips those before it
@@ -208,6 +283,7 @@ func (x *exchange) http2(req *http.Request, conn net.Conn, release func()) (*htt
 	}
 	client, err := transport.NewClientConn(req.Context(), "https", conn.RemoteAddr().String())
 	if err != nil {
+		release()
 		return nil, fail(Protocol, fmt.Errorf("beginning HTTP/2: %w", err))
 	}
 	var once sync.Once
@@ -215,12 +291,24 @@ func (x *exchange) http2(req *http.Request, conn net.Conn, release func()) (*htt
 	answer, err := client.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), &trace)))
 	if err != nil {
 		client.Close()
-		return nil, fail(Protocol, err)
+		release()
+		return nil, unspoken(err)
 	}
 	once.Do(x.firstByte)
 	answer.Request = req
 	answer.Body = &wireBody{ReadCloser: answer.Body, release: func() { client.Close(); release() }}
 	return answer, nil
+}
+
+// unspoken gives the reason of an exchange that the client of net/http gave up.
+// Only the text of its errors tells that a header was too large.
+func unspoken(err error) error {
+	for _, text := range []string{"response header list larger than advertised limit", "server response headers exceeded"} {
+		if strings.Contains(err.Error(), text) {
+			return &failure{Size, fmt.Errorf("header of the answer is too large: %w", err)}
+		}
+	}
+	return fail(Protocol, err)
 }
 
 // wireBody is a body whose end closes its connection. It never reads on to
@@ -249,43 +337,114 @@ func (b *wireBody) Close() error {
 }
 
 // relayed is an exchange through the client of prometheus/common, for proxies
-// and OAuth: slower, since everything is built for each request.
-type relayed exchange
+// and OAuth: slower, since everything is built for each host that is asked.
+type relayed struct {
+	x      *exchange
+	client http.RoundTripper // of the last request
+	of     relayedTo         // whom the client is for
+}
+
+// relayedTo is what a client of prometheus/common is built for.
+type relayedTo struct {
+	serverName                string
+	home, away, bared, direct bool // see the functions of these names
+}
 
 // RoundTrip implements http.RoundTripper.
 func (p *relayed) RoundTrip(req *http.Request) (*http.Response, error) {
-	x := (*exchange)(p)
-	settings := x.HTTPClientConfig
-	if x.away(req.URL) {
-		settings = withoutSecrets(settings)
-	}
-	settings.TLSConfig.ServerName = ""
+	x := p.x
+	to := relayedTo{home: x.home(req.URL), away: x.away(req.URL), bared: x.bared(req.URL), direct: x.direct(req)}
 	hop := req.Clone(req.Context())
-	if req.URL.Host == x.first {
-		settings.TLSConfig.ServerName = x.tls.settings.ServerName
-		if name := x.serverName(req.URL); name != "" {
-			settings.TLSConfig.ServerName = name
-		}
+	if to.home {
+		to.serverName = cmp.Or(x.serverName(req), x.tls.settings.ServerName)
 		x.pin(hop)
 	}
-	rt, err := config.NewRoundTripperFromConfigWithContext(req.Context(), settings, "http_probe", config.WithKeepAlivesDisabled(),
-		config.WithDialContextFunc((&net.Dialer{KeepAlive: -1}).DialContext))
-	if err != nil {
+	if err := p.build(to, x.settings(req.URL)); err != nil {
+		x.built = x.requests > 1
 		return nil, &failure{Internal, err}
 	}
-	times := &hopTimes{start: time.Now()}
-	answer, err := rt.RoundTrip(hop.WithContext(httptrace.WithClientTrace(req.Context(), times.trace())))
+	times := &hopTimes{}
+	answer, err := p.client.RoundTrip(hop.WithContext(httptrace.WithClientTrace(req.Context(), times.trace())))
 	times.sum(x)
 	if bad := untrusted(err); bad != nil {
 		x.refused = tls.ConnectionState{PeerCertificates: bad.UnverifiedCertificates}
 	}
 	if err != nil {
-		return nil, fail(Protocol, err)
+		return nil, unspoken(err)
+	}
+	if answer.TLS != nil {
+		x.noteTLS(answer.TLS)
+	}
+	if answer.StatusCode == http.StatusSwitchingProtocols {
+		answer.Body.Close() // it is the connection, and has no end
+		answer.Body = http.NoBody
 	}
 	// The pinned request must not be seen by the client: its host is an address,
 	// and every redirect would seem to lead to another host.
 	answer.Request = req
 	return answer, nil
+}
+
+// build makes the client anew unless it is for the same: a token that it got
+// counts for all requests to one host.
+func (p *relayed) build(to relayedTo, settings config.HTTPClientConfig) error {
+	if p.client != nil && p.of == to {
+		return nil
+	}
+	if to.direct {
+		settings.ProxyConfig = config.ProxyConfig{}
+	}
+	settings.TLSConfig.ServerName = to.serverName
+	rt, err := config.NewRoundTripperFromConfigWithContext(p.x.ctx, settings, "http_probe",
+		config.WithKeepAlivesDisabled(), config.WithDialContextFunc(p.dial))
+	p.client, p.of = rt, to
+	return err
+}
+
+// direct tells whether no_proxy or the environment leaves the host of a request
+// out. The client asks for the address, too, once that is pinned.
+func (x *exchange) direct(req *http.Request) bool {
+	settings := x.HTTPClientConfig.ProxyConfig
+	choose := settings.Proxy()
+	if choose == nil {
+		return false
+	}
+	proxy, err := choose(req)
+	return err == nil && proxy == nil
+}
+
+// dial opens the connections of the client, to the target, the proxy or the
+// server of tokens. All end with the probe: the client asks for a token without
+// a deadline.
+func (p *relayed) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	x := p.x
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(x.ctx, cancel)()
+	dialer := net.Dialer{KeepAlive: -1, Resolver: &net.Resolver{PreferGo: x.resolver.PreferGo, StrictErrors: x.resolver.StrictErrors, Dial: x.resolver.Dial}}
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		if x.ctx.Err() != nil {
+			err = context.Cause(x.ctx)
+		}
+		if unknown := (*net.DNSError)(nil); errors.As(err, &unknown) {
+			return nil, &failure{Unresolved, err}
+		}
+		return nil, fail(Unreachable, err)
+	}
+	return &bound{conn, context.AfterFunc(x.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })}, nil
+}
+
+// bound is a connection that a probe ends.
+type bound struct {
+	net.Conn
+	forget func() bool
+}
+
+// Close implements net.Conn.
+func (b *bound) Close() error {
+	b.forget()
+	return b.Conn.Close()
 }
 
 // pin replaces the host of a URL by the resolved address, so that proxy and
@@ -310,8 +469,10 @@ func (x *exchange) pin(req *http.Request) {
 // hopTimes are the instants of one request through the client of net/http,
 // which tells them from goroutines of its own.
 type hopTimes struct {
-	mu                                                                sync.Mutex
-	start, resolving, resolved, dialed, secureFrom, secure, got, byte time.Time
+	mu                                                                  sync.Mutex
+	resolving, resolved, dialing, dialed, secureFrom, secure, got, byte time.Time
+
+	peer string // of the connection
 }
 
 // trace notes the instants as the client passes them.
@@ -322,12 +483,18 @@ func (t *hopTimes) trace() *httptrace.ClientTrace {
 		*instant = time.Now()
 	}
 	return &httptrace.ClientTrace{
-		DNSStart:             func(httptrace.DNSStartInfo) { mark(&t.resolving) },
-		DNSDone:              func(httptrace.DNSDoneInfo) { mark(&t.resolved) },
-		ConnectDone:          func(string, string, error) { mark(&t.dialed) },
-		TLSHandshakeStart:    func() { mark(&t.secureFrom) },
-		TLSHandshakeDone:     func(tls.ConnectionState, error) { mark(&t.secure) },
-		GotConn:              func(httptrace.GotConnInfo) { mark(&t.got) },
+		ConnectStart:      func(string, string) { mark(&t.dialing) },
+		DNSStart:          func(httptrace.DNSStartInfo) { mark(&t.resolving) },
+		DNSDone:           func(httptrace.DNSDoneInfo) { mark(&t.resolved) },
+		ConnectDone:       func(string, string, error) { mark(&t.dialed) },
+		TLSHandshakeStart: func() { mark(&t.secureFrom) },
+		TLSHandshakeDone:  func(tls.ConnectionState, error) { mark(&t.secure) },
+		GotConn: func(c httptrace.GotConnInfo) {
+			mark(&t.got)
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.peer = c.Conn.RemoteAddr().String()
+		},
 		GotFirstResponseByte: func() { mark(&t.byte) },
 	}
 }
@@ -343,14 +510,14 @@ func (t *hopTimes) sum(x *exchange) {
 	if t.got.IsZero() {
 		return
 	}
-	begin := t.start
-	if !t.resolved.IsZero() {
-		begin = t.resolved
+	if x.explain {
+		x.note("connected", "address", t.peer)
 	}
-	x.phases[connectPhase] += t.dialed.Sub(begin)
+	x.phases[connectPhase] += t.dialed.Sub(t.dialing)
 	if !t.secure.IsZero() {
 		x.phases[tlsPhase] += t.secure.Sub(t.secureFrom)
 	}
+	x.answered = time.Now()
 	if !t.byte.IsZero() {
 		x.answered = t.byte
 		x.phases[processingPhase] += t.byte.Sub(t.got)
