@@ -319,31 +319,37 @@ func (x *exchange) redirected(to *http.Request, via []*http.Request) error {
 // judge holds the answer against the module. The first fault is the reason; the
 // body is read whatever it is, for its length and the time that it takes.
 func (x *exchange) judge() error {
-	verdict := x.judgeStatus()
+	verdict := x.fault(nil, x.judgeStatus())
 	if verdict == nil {
-		verdict = x.judgeHeaders()
+		verdict = x.fault(nil, x.judgeHeaders())
 	}
 	err := x.judgeBody(verdict == nil)
 	x.phases[transferPhase] += time.Since(x.answered)
-	verdict = first(verdict, err)
+	if x.explain {
+		x.note("read the body", "length", x.length)
+	}
+	verdict = x.fault(verdict, err)
 	if versions := x.ValidHTTPVersions; len(versions) > 0 && !slices.Contains(versions, x.answer.Proto) {
-		verdict = first(verdict, &failure{Protocol, fmt.Errorf("version is %s, want one of %s", x.answer.Proto, strings.Join(versions, ", "))})
+		verdict = x.fault(verdict, &failure{Protocol, fmt.Errorf("version is %s, want one of %s", x.answer.Proto, strings.Join(versions, ", "))})
 	}
 	switch {
 	case x.answer.TLS != nil && x.FailIfSSL:
-		verdict = first(verdict, &failure{TLS, errors.New("the last request went over TLS (fail_if_ssl)")})
+		verdict = x.fault(verdict, &failure{TLS, errors.New("the last request went over TLS (fail_if_ssl)")})
 	case x.answer.TLS == nil && x.FailIfNotSSL:
-		verdict = first(verdict, &failure{TLS, errors.New("the last request did not go over TLS (fail_if_not_ssl)")})
+		verdict = x.fault(verdict, &failure{TLS, errors.New("the last request did not go over TLS (fail_if_not_ssl)")})
 	}
 	return verdict
 }
 
-// first keeps the reason that came first.
-func first(earlier, later error) error {
+// fault notes what a check found, and keeps the reason that came first.
+func (x *exchange) fault(earlier, found error) error {
+	if x.explain && found != nil {
+		x.note("not as wanted", "why", found.Error())
+	}
 	if earlier != nil {
 		return earlier
 	}
-	return later
+	return found
 }
 
 // judgeStatus wants one of the valid codes, or any 2xx when none are named.

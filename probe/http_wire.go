@@ -162,7 +162,7 @@ func hostOf(header string) string {
 
 // overTLS makes the connection a TLS one and speaks what was agreed on.
 func (x *exchange) overTLS(req *http.Request, conn net.Conn, release func(), settings *tls.Config) (*http.Response, error) {
-	secured, state, err := handshake(conn, settings)
+	secured, state, err := x.secure(conn, settings)
 	if err != nil {
 		release()
 		x.refused = state
@@ -171,7 +171,6 @@ func (x *exchange) overTLS(req *http.Request, conn net.Conn, release func(), set
 	start := x.connected
 	x.connected = time.Now()
 	x.phases[tlsPhase] += x.connected.Sub(start)
-	x.noteTLS(&state)
 	speak := x.http1
 	if state.NegotiatedProtocol == "h2" {
 		speak = x.http2
@@ -181,14 +180,6 @@ func (x *exchange) overTLS(req *http.Request, conn net.Conn, release func(), set
 		answer.TLS = &state
 	}
 	return answer, err
-}
-
-// noteTLS says what was agreed on.
-func (x *exchange) noteTLS(state *tls.ConnectionState) {
-	if x.explain {
-		x.note("TLS stands", "version", tls.VersionName(state.Version), "cipher", tls.CipherSuiteName(state.CipherSuite),
-			"server_name", state.ServerName, "protocol", state.NegotiatedProtocol)
-	}
 }
 
 // http1 writes the request and reads the header of the answer. An error while
@@ -372,8 +363,9 @@ func (p *relayed) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, unspoken(err)
 	}
-	if answer.TLS != nil {
-		x.noteTLS(answer.TLS)
+	if x.explain && answer.TLS != nil {
+		x.note("TLS handshake", "server_name", answer.TLS.ServerName, "version", tls.VersionName(answer.TLS.Version),
+			"cipher", tls.CipherSuiteName(answer.TLS.CipherSuite), "protocol", answer.TLS.NegotiatedProtocol)
 	}
 	if answer.StatusCode == http.StatusSwitchingProtocols {
 		answer.Body.Close() // it is the connection, and has no end
