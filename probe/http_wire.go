@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/common/config"
@@ -162,7 +163,8 @@ func hostOf(header string) string {
 
 // overTLS makes the connection a TLS one and speaks what was agreed on.
 func (x *exchange) overTLS(req *http.Request, conn net.Conn, release func(), settings *tls.Config) (*http.Response, error) {
-	secured, state, err := x.secure(conn, settings)
+	metered := &meter{conn, math.MaxInt64}
+	secured, state, err := x.secure(metered, settings)
 	if err != nil {
 		release()
 		x.refused = state
@@ -171,11 +173,12 @@ func (x *exchange) overTLS(req *http.Request, conn net.Conn, release func(), set
 	start := x.connected
 	x.connected = time.Now()
 	x.phases[tlsPhase] += x.connected.Sub(start)
-	speak := x.http1
+	var answer *http.Response
 	if state.NegotiatedProtocol == "h2" {
-		speak = x.http2
+		answer, err = x.http2(req, secured, metered, release)
+	} else {
+		answer, err = x.http1(req, secured, release)
 	}
-	answer, err := speak(req, secured, release)
 	if answer != nil {
 		answer.TLS = &state
 	}
@@ -241,7 +244,7 @@ func (x *exchange) readAnswer(req *http.Request, w *wire) (*http.Response, error
 	if _, err := w.reader.Peek(1); err != nil {
 		return nil, fmt.Errorf("waiting for the answer: %w", err)
 	}
-	x.firstByte()
+	x.firstByte(time.Now())
 	for range maxInterim {
 		answer, err := http.ReadResponse(w.reader, req)
 		switch {
@@ -257,38 +260,66 @@ func (x *exchange) readAnswer(req *http.Request, w *wire) (*http.Response, error
 }
 
 // firstByte ends the processing phase of a request.
-func (x *exchange) firstByte() {
-	x.answered = time.Now()
-	x.phases[processingPhase] += x.answered.Sub(x.connected)
+func (x *exchange) firstByte(at time.Time) {
+	x.answered = at
+	x.phases[processingPhase] += at.Sub(x.connected)
 }
 
+// maxFields bounds a header of HTTP/2 once it is unpacked, in bytes. It is more
+// than can come in maxHeader, but for a header that was packed to do harm.
+const maxFields = 16 * maxHeader
+
 // http2 sends the request over a connection that agreed on HTTP/2.
-func (x *exchange) http2(req *http.Request, conn net.Conn, release func()) (*http.Response, error) {
+func (x *exchange) http2(req *http.Request, conn net.Conn, metered *meter, release func()) (*http.Response, error) {
 	// A transport for this connection alone: its pool could hand out another one.
 	transport := http.Transport{
 		DialTLSContext:     func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 		ForceAttemptHTTP2:  true,
 		DisableCompression: true,
 
-		MaxResponseHeaderBytes: maxHeader,
+		MaxResponseHeaderBytes: maxFields,
 	}
+	metered.left = maxHeader
 	client, err := transport.NewClientConn(req.Context(), "https", conn.RemoteAddr().String())
 	if err != nil {
 		release()
 		return nil, fail(Protocol, fmt.Errorf("beginning HTTP/2: %w", err))
 	}
-	var once sync.Once
-	trace := httptrace.ClientTrace{GotFirstResponseByte: func() { once.Do(x.firstByte) }}
+	var first atomic.Int64 // the reader of the connection may outlive this function
+	begin := time.Now()
+	trace := httptrace.ClientTrace{GotFirstResponseByte: func() {
+		metered.left = math.MaxInt64 // it is the reader who calls
+		first.CompareAndSwap(0, int64(time.Since(begin)))
+	}}
 	answer, err := client.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), &trace)))
+	if took := first.Load(); took > 0 || err == nil {
+		x.firstByte(begin.Add(time.Duration(took)))
+	}
 	if err != nil {
 		client.Close()
 		release()
 		return nil, unspoken(err)
 	}
-	once.Do(x.firstByte)
 	answer.Request = req
 	answer.Body = &wireBody{ReadCloser: answer.Body, release: func() { client.Close(); release() }}
 	return answer, nil
+}
+
+// meter is a connection that gives up after so many bytes. That the header was
+// too large, the client of net/http does not tell from other mistakes.
+type meter struct {
+	net.Conn
+	left int64
+}
+
+// Read implements net.Conn.
+func (m *meter) Read(p []byte) (int, error) {
+	if m.left <= 0 {
+		return 0, &failure{Size, fmt.Errorf("header of the answer is larger than %d bytes", maxHeader)}
+	}
+	n, err := m.Conn.Read(p)
+	m.left -= int64(n)
+	return n, err
 }
 
 // unspoken gives the reason of an exchange that the client of net/http gave up.
