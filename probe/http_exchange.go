@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -169,9 +170,16 @@ func shown(u *url.URL) string {
 	return bare.String()
 }
 
+// schemeForm is a scheme of a URL (RFC 3986, section 3.1), upper case too: a
+// target of such a scheme would be taken for a host of that name.
+var schemeForm = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*$`)
+
 // targetURL reads an http target; one without a scheme is http. The error does
 // not repeat the target, which may hold a password.
 func targetURL(target string) (*url.URL, error) {
+	if scheme, _, found := strings.Cut(target, "://"); found && schemeForm.MatchString(scheme) && scheme != "http" && scheme != "https" {
+		return nil, fmt.Errorf("target: scheme is %q; want http or https", scheme)
+	}
 	if !strings.HasPrefix(target, "http://") && !strings.HasPrefix(target, "https://") {
 		target = "http://" + target
 	}

@@ -196,7 +196,7 @@ func TestHTTP_TakesEveryFormOfTarget(t *testing.T) {
 			t.Errorf("%s: %s, %v", c.target, r.Reason, r.Err)
 		}
 	}
-	for target, want := range map[string]string{"http://xn--a.test\u00ad\u2024": "is no name that can be looked up", "http://a b/": "it is no URL", "http://[::1": "it is no URL"} {
+	for target, want := range map[string]string{"http://xn--a.test\u00ad\u2024": "is no name that can be looked up", "http://a b/": "it is no URL", "HTTP://127.0.0.1/": `scheme is "HTTP"; want http or https`, "tcp://127.0.0.1:80": `scheme is "tcp"`, "http://[::1": "it is no URL"} {
 		wantReason(t, ask(t, "{prober: http}", target), Internal, want)
 	}
 }

@@ -94,19 +94,12 @@ func (m *Module) CheckTarget(target string) error {
 
 // checkURL is CheckTarget of http.
 func checkURL(_ *Module, target string) error {
-	if scheme, _, found := strings.Cut(target, "://"); found && schemeForm.MatchString(scheme) && scheme != "http" && scheme != "https" {
-		return fmt.Errorf("target: scheme is %q; want http or https", scheme)
-	}
 	u, err := targetURL(target)
 	if err == nil && u.User != nil {
 		err = errors.New("target: the URL holds a user, which every result would show; want it in basic_auth of the module")
 	}
 	return err
 }
-
-// schemeForm is a scheme of a URL (RFC 3986, section 3.1), upper case too: a
-// target of such a scheme would be taken for a host of that name.
-var schemeForm = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*$`)
 
 // SetDirectory makes the names of files relative to the folder dir.
 func (m *Module) SetDirectory(dir string) {
