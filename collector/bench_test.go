@@ -162,19 +162,51 @@ func BenchmarkFinish(b *testing.B) {
 	}
 }
 
-// BenchmarkMemory measures what one target holds.
-func BenchmarkMemory(b *testing.B) {
+// BenchmarkMemoryPerTarget measures what one target holds with its default
+// series, what of it is the histogram of the library, and what the failures of a
+// target that fails add.
+func BenchmarkMemoryPerTarget(b *testing.B) {
 	const n = 2000
 	for b.Loop() {
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		c := many(b, n)
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/target")
+		var c *Collector
+		whole := held(func() any { c = many(b, n); return c })
+		b.ReportMetric(whole/n, "B/target")
+		failures := held(func() any {
+			for i, t := range c.table.Load().targets {
+				for j := range keptFailures {
+					r := httpResult()
+					r.Success, r.Reason, r.Err = false, probe.Status, fmt.Errorf("target %d has failed %d times: got status 503, want 200 to 299", i, j)
+					t.finish(c, r)
+				}
+			}
+			return c
+		})
+		b.ReportMetric(failures/n, "B/failures")
+		histograms := held(func() any {
+			list := make([]*state, n)
+			for i := range list {
+				list[i] = newState(nil)
+				for range 4 + keptFailures {
+					list[i].native.Observe(.012345)
+				}
+			}
+			return list
+		})
+		b.ReportMetric(histograms/n, "B/histogram")
 		if err := c.write(&textSink{w: io.Discard}, &buffers{}); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+// held is how many bytes what is made holds.
+func held(made func() any) float64 {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	kept := made()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(kept)
+	return float64(after.HeapAlloc) - float64(before.HeapAlloc)
 }

@@ -231,9 +231,6 @@ func (c *Collector) target(s Settings, p Probe, plan plan, address Target) *targ
 		pairs = append(pairs, label{name, address.Labels[name]})
 	}
 	t.labels = newLabels(pairs...)
-	for i, name := range signalNames {
-		t.signal[i] = newLabels(append(slices.Clip(pairs), label{"signal", name})...)
-	}
 	// Labels may change and the state stays: they are no part of it.
 	if old, ok := c.table.Load().byKey[key{t.probe, t.url}]; ok && old.state.fits(s.DurationBuckets) {
 		t.state = old.state

@@ -35,8 +35,9 @@ var (
 	runDuration = family{"probe_run_duration_seconds", "Duration of the runs of a probe.", histogram}
 
 	reasonLabels = byReason()
-	lower        = newLabels(label{"bound", "lower"})
-	upper        = newLabels(label{"bound", "upper"})
+	ofSignal     = [signals]*labels{newLabels(label{"signal", availability}), newLabels(label{"signal", latency})}
+	lower        = newLabels(label{"signal", latency}, label{"bound", "lower"})
+	upper        = newLabels(label{"signal", latency}, label{"bound", "upper"})
 )
 
 // byReason makes the labels of the closed set of reasons, in its order.
@@ -103,7 +104,7 @@ func ofVerdict(name, help string, get func(v *verdict) float64) column {
 	return column{family{name, help, gauge}, func(s sink, t *target, p *snapshot) {
 		for i := range p.verdicts {
 			if v := &p.verdicts[i]; v.known && v.Ready {
-				s.sample(t.signal[i], nil, get(v))
+				s.sample(t.labels, ofSignal[i], get(v))
 			}
 		}
 	}}
@@ -112,39 +113,39 @@ func ofVerdict(name, help string, get func(v *verdict) float64) column {
 // baselineColumns exist for signals with a baseline that are exposed in full.
 func baselineColumns() []column {
 	return []column{
-		ofBaseline("ksigma_value", "The last sample.", func(s sink, l *labels, v *verdict) { s.sample(l, nil, v.value) }),
-		ofBaseline("ksigma_baseline_samples", "Samples in the baseline.", func(s sink, l *labels, v *verdict) { s.sample(l, nil, float64(v.Samples)) }),
-		ofBaseline("ksigma_mean", "Mean of the baseline before the last sample.", func(s sink, l *labels, v *verdict) {
+		ofBaseline("ksigma_value", "The last sample.", func(s sink, t *target, v *verdict) { s.sample(t.labels, ofSignal[ofLatency], v.value) }),
+		ofBaseline("ksigma_baseline_samples", "Samples in the baseline.", func(s sink, t *target, v *verdict) { s.sample(t.labels, ofSignal[ofLatency], float64(v.Samples)) }),
+		ofBaseline("ksigma_mean", "Mean of the baseline before the last sample.", func(s sink, t *target, v *verdict) {
 			if v.Samples > 0 {
-				s.sample(l, nil, v.Mean)
+				s.sample(t.labels, ofSignal[ofLatency], v.Mean)
 			}
 		}),
-		ofBaseline("ksigma_stddev", "Sample standard deviation of the baseline before the last sample.", func(s sink, l *labels, v *verdict) {
+		ofBaseline("ksigma_stddev", "Sample standard deviation of the baseline before the last sample.", func(s sink, t *target, v *verdict) {
 			if v.Samples > 1 {
-				s.sample(l, nil, v.StdDev)
+				s.sample(t.labels, ofSignal[ofLatency], v.StdDev)
 			}
 		}),
-		ofBaseline("ksigma_threshold", "Beyond this value a sample is an anomaly.", func(s sink, l *labels, v *verdict) {
+		ofBaseline("ksigma_threshold", "Beyond this value a sample is an anomaly.", func(s sink, t *target, v *verdict) {
 			if v.HasLower {
-				s.sample(l, lower, v.Lower)
+				s.sample(t.labels, lower, v.Lower)
 			}
 			if v.HasUpper {
-				s.sample(l, upper, v.Upper)
+				s.sample(t.labels, upper, v.Upper)
 			}
 		}),
-		ofBaseline("ksigma_anomaly", "1 if the last sample was beyond its threshold, else 0.", func(s sink, l *labels, v *verdict) {
+		ofBaseline("ksigma_anomaly", "1 if the last sample was beyond its threshold, else 0.", func(s sink, t *target, v *verdict) {
 			if v.Ready {
-				s.sample(l, nil, flag(v.Anomaly))
+				s.sample(t.labels, ofSignal[ofLatency], flag(v.Anomaly))
 			}
 		}),
 	}
 }
 
 // ofBaseline is a family of the one signal that has a baseline.
-func ofBaseline(name, help string, emit func(s sink, l *labels, v *verdict)) column {
+func ofBaseline(name, help string, emit func(s sink, t *target, v *verdict)) column {
 	return column{family{name, help, gauge}, func(s sink, t *target, p *snapshot) {
 		if v := &p.verdicts[ofLatency]; t.full[ofLatency] && v.known {
-			emit(s, t.signal[ofLatency], v)
+			emit(s, t, v)
 		}
 	}}
 }

@@ -17,7 +17,12 @@ type families struct {
 	mu     sync.RWMutex
 	byName map[string]*family
 	sorted []*family // replaced, never changed
+	shared map[*family]map[string]*labels
 }
+
+// maxShared is how many sets of labels of one family are kept for all targets.
+// Phases have few; addresses and certificates must not pile up.
+const maxShared = 32
 
 // get gives the family of a name, and nil for a name that is taken or no name.
 func (f *families) get(name, help string) *family {
@@ -55,7 +60,7 @@ func byName(a, b *family) int { return cmp.Compare(a.name, b.name) }
 // newFamilies knows the names that the page uses itself: a prober that gives
 // one of them is not listened to.
 func newFamilies() *families {
-	f := &families{byName: map[string]*family{}}
+	f := &families{byName: map[string]*family{}, shared: map[*family]map[string]*labels{}}
 	for _, own := range ownFamilies() {
 		f.byName[own.name] = nil
 		if own.kind == histogram {
@@ -77,7 +82,7 @@ func (f *families) series(t *target, before []series, given []probe.Sample) []se
 		if known == nil {
 			continue
 		}
-		list = append(list, series{family: known, labels: t.labelsOf(known, g.Labels, before), value: g.Value})
+		list = append(list, series{family: known, labels: f.labelsOf(t, known, g.Labels, before), value: g.Value})
 	}
 	slices.SortStableFunc(list, func(a, b series) int {
 		return cmp.Or(byName(a.family, b.family), cmp.Compare(a.labels.text, b.labels.text))
@@ -89,7 +94,7 @@ func (f *families) series(t *target, before []series, given []probe.Sample) []se
 
 // labelsOf gives the labels of a sample. In nearly every run they are those of
 // the run before, and then nothing is allocated.
-func (t *target) labelsOf(f *family, given []probe.Label, before []series) *labels {
+func (f *families) labelsOf(t *target, known *family, given []probe.Label, before []series) *labels {
 	if len(given) == 0 {
 		return none
 	}
@@ -100,11 +105,34 @@ func (t *target) labelsOf(f *family, given []probe.Label, before []series) *labe
 		text = appendLabel(text, p)
 	}
 	for _, b := range before {
-		if b.family == f && b.labels.text == string(text) {
+		if b.family == known && b.labels.text == string(text) {
 			return b.labels
 		}
 	}
-	return newLabels(pairs...)
+	return f.share(known, pairs, text)
+}
+
+// share gives labels that targets have in common: thousands of them have the
+// same phases.
+func (f *families) share(known *family, pairs []label, text []byte) *labels {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sets := f.shared[known]
+	if l, ok := sets[string(text)]; ok {
+		return l
+	}
+	for i, p := range pairs {
+		pairs[i] = label{strings.Clone(p.name), strings.Clone(p.value)}
+	}
+	l := newLabels(pairs...)
+	if sets == nil {
+		sets = map[string]*labels{}
+		f.shared[known] = sets
+	}
+	if len(sets) < maxShared {
+		sets[l.text] = l
+	}
+	return l
 }
 
 // clean appends the labels that can be written. Names that the target's own

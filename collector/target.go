@@ -40,7 +40,6 @@ type target struct {
 	overlap  int32
 	phase    time.Duration
 	labels   *labels
-	signal   [signals]*labels // labels and the signal
 	full     [signals]bool
 	rules    [signals]rules
 	state    *state
