@@ -1,13 +1,17 @@
 package collector
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -209,4 +213,81 @@ func held(made func() any) float64 {
 	runtime.ReadMemStats(&after)
 	runtime.KeepAlive(kept)
 	return float64(after.HeapAlloc) - float64(before.HeapAlloc)
+}
+
+// lags is the histogram of the lag with every value kept.
+type lags struct {
+	prometheus.Histogram
+	mu  sync.Mutex
+	all []float64
+}
+
+func (l *lags) Observe(v float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, v)
+}
+
+// quantile gives one of the lags, in seconds.
+func (l *lags) quantile(q float64) float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.all) == 0 {
+		return math.NaN()
+	}
+	slices.Sort(l.all)
+	return l.all[int(q*float64(len(l.all)-1))]
+}
+
+// BenchmarkScheduleLag runs 2,000 targets at 5 s for two intervals of real time
+// and tells how late the runs begin. The prober answers at once: the rest of the
+// lag is the business of the probers.
+func BenchmarkScheduleLag(b *testing.B) {
+	const n, intervals = 2000, 2
+	for b.Loop() {
+		c, l := many(b, n), &lags{}
+		c.own.lag = l
+		ctx, cancel := context.WithTimeout(b.Context(), intervals*5*time.Second)
+		before := cpu(b)
+		if err := c.Run(ctx); err != nil {
+			b.Fatal(err)
+		}
+		cancel()
+		b.ReportMetric(float64(cpu(b)-before)/float64(len(l.all))/1e3, "cpu-µs/run")
+		b.ReportMetric(l.quantile(.5)*1e3, "p50-ms")
+		b.ReportMetric(l.quantile(.99)*1e3, "p99-ms")
+		b.ReportMetric(l.quantile(1)*1e3, "max-ms")
+		b.ReportMetric(float64(len(l.all))/n/intervals, "runs/slot")
+	}
+}
+
+// cpu is the processor time that this process has used.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkStart measures what the schedule adds to one run: heap, goroutine,
+// time-out, result and snapshot.
+func BenchmarkStart(b *testing.B) {
+	const n = 2000
+	c := many(b, n)
+	plan := c.schedule(nil, time.Now())
+	var open sync.WaitGroup
+	at := time.Now().Add(-time.Hour)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%n == 0 { // every target is due, each at its phase
+			open.Wait()
+			for j := range plan {
+				plan[j].at = at.Add(time.Duration(j))
+			}
+		}
+		next := plan[0].at
+		c.start(b.Context(), &open, plan, next)
+	}
+	open.Wait()
 }

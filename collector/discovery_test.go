@@ -23,10 +23,9 @@ import (
 	"github.com/onefiveten/onefiveten/probe"
 )
 
-// discovering is the shop with its targets in files: every entry of sd is a line
-// of the probe.
-func discovering(sd ...string) string {
-	return strings.Replace(shop, `targets: [{url: "http://n1/", labels: {node: n1, zone: za}}]`, strings.Join(sd, "\n  "), 1)
+// discovering is the shop with its targets from elsewhere: lines of the probe.
+func discovering(lines ...string) string {
+	return strings.Replace(shop, `targets: [{url: "http://n1/", labels: {node: n1, zone: za}}]`, strings.Join(lines, "\n  "), 1)
 }
 
 // folder is a place for lists of targets.

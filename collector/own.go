@@ -44,7 +44,7 @@ func newOwnMetrics() ownMetrics {
 	o := ownMetrics{
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "probe_schedule_lag_seconds", Help: "How much later than planned runs began.",
-			Buckets: []float64{.001, .01, .1, 1, 10}, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
+			Buckets: []float64{.001, .01, .1, .25, 1, 10}, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
 		}),
 		skipped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "probe_skipped_total", Help: "Planned runs that did not take place, by reason.",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -286,6 +287,119 @@ func TestPage_ProtobufSaysTheSameAndCarriesNativeHistograms(t *testing.T) {
 			t.Errorf("protobuf differs from text (-text +protobuf):\n%s", diff)
 		}
 	})
+}
+
+// Classic buckets are asked for by duration_buckets; those who take protobuf get
+// both forms in one histogram, with the same count and sum.
+func TestPage_HistogramIsClassicOnRequestAndAlwaysNative(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		c := begun(t, "duration_buckets: [0.001, 0.02, 0.5]\n"+shop, f)
+		for i, d := range []time.Duration{0, 500 * time.Microsecond, 20 * time.Millisecond, 30 * time.Millisecond, 7 * time.Second} {
+			f.set(func(context.Context, string) probe.Result { return good(d) })
+			if pass(5 * time.Second); f.runs() != i+1 {
+				t.Fatalf("got %d runs, want %d", f.runs(), i+1)
+			}
+		}
+		want := `probe_run_duration_seconds_bucket{COMMON,le="0.001"} 2
+probe_run_duration_seconds_bucket{COMMON,le="0.02"} 3
+probe_run_duration_seconds_bucket{COMMON,le="0.5"} 4
+probe_run_duration_seconds_bucket{COMMON,le="+Inf"} 5
+probe_run_duration_seconds_sum{COMMON} 7.0505
+probe_run_duration_seconds_count{COMMON} 5
+`
+		if diff := cmp.Diff(want, lines(short(text(t, c)), "probe_run_duration_seconds")); diff != "" {
+			t.Errorf("text (-want +got):\n%s", diff)
+		}
+		h := decode(t, scrape(t, c, protobuf))["probe_run_duration_seconds"].GetMetric()[0].GetHistogram()
+		var classic []uint64
+		for _, b := range h.GetBucket() {
+			classic = append(classic, b.GetCumulativeCount())
+		}
+		if !slices.Equal(classic, []uint64{2, 3, 4}) || h.GetSampleCount() != 5 || math.Abs(h.GetSampleSum()-7.0505) > 1e-9 {
+			t.Errorf("got classic buckets %v of %v", classic, h)
+		}
+		// Each native bucket reaches from 2^((i-1)/8) to 2^(i/8) seconds.
+		native := map[float64]int64{}
+		index, count, at := int32(0), int64(0), 0
+		for _, span := range h.GetPositiveSpan() {
+			index += span.GetOffset()
+			for range span.GetLength() {
+				count += h.GetPositiveDelta()[at]
+				if at++; count > 0 {
+					native[math.Exp2(float64(index)/8)] = count
+				}
+				index++
+			}
+		}
+		for _, d := range []float64{.0005, .02, .03, 7} {
+			bucket := math.Exp2(math.Ceil(math.Log2(d)*8) / 8)
+			if native[bucket] != 1 || bucket/d > 1.1 {
+				t.Errorf("%v s: got %v in the bucket up to %v", d, native, bucket)
+			}
+		}
+		if h.GetSchema() != 3 || h.GetZeroCount() != 1 || len(native) != 4 {
+			t.Errorf("got schema %d, %d in the zero bucket and %v, want 3, 1 and 4 buckets", h.GetSchema(), h.GetZeroCount(), native)
+		}
+	})
+}
+
+// The series of every protocol are on the page as their prober gives them.
+func TestPage_TakesTheSeriesOfEveryProtocol(t *testing.T) {
+	protocols := map[string]string{
+		"icmp": `probe_icmp_duration_seconds{phase="resolve"} probe_icmp_duration_seconds{phase="setup"} probe_icmp_duration_seconds{phase="rtt"} probe_icmp_reply_hop_limit`,
+		"dns":  `probe_dns_duration_seconds{phase="request"} probe_dns_answer_rrs probe_dns_authority_rrs probe_dns_additional_rrs probe_dns_query_succeeded probe_dns_serial`,
+		"grpc": `probe_grpc_duration_seconds{phase="check"} probe_grpc_ssl probe_grpc_status_code probe_grpc_healthcheck_response{serving_status="SERVING"} probe_grpc_healthcheck_response{serving_status="NOT_SERVING"}`,
+		"unix": `probe_failed_due_to_regex probe_failed_due_to_bytes probe_expect_info{banner="220"} probe_tls_version_info{version="TLS 1.3"} probe_ssl_last_chain_info{fingerprint_sha256="ab",subject="CN=a",issuer="CN=b",subjectalternative="a",serialnumber="1"}`,
+		"all":  `probe_dns_lookup_time_seconds probe_ip_protocol probe_ip_addr_hash probe_resolved_address_info{address="::1"}`,
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{answer: func(_ context.Context, target string) probe.Result {
+			r := good(time.Millisecond)
+			r.Samples = samplesOf(t, protocols[target])
+			return r
+		}}
+		targets := "targets: ["
+		for name := range protocols {
+			targets += "{url: " + name + "}, "
+		}
+		c := begun(t, discovering(targets+"]"), f)
+		pass(5 * time.Second)
+		page := text(t, c)
+		for name, all := range protocols {
+			for line := range strings.FieldsSeq(strings.ReplaceAll(all, "TLS 1.3", "TLS_1.3")) {
+				family, rest, _ := strings.Cut(strings.ReplaceAll(line, "TLS_1.3", "TLS 1.3"), "{")
+				want := fmt.Sprintf(`%s{job="probe",instance="%s",observer="a",probe="shop-nodes",service="shop",role="node"`, family, name)
+				if rest != "" {
+					want += "," + strings.TrimSuffix(rest, "}")
+				}
+				if !strings.Contains(page, want+"} 1\n") || !strings.Contains(page, "# TYPE "+family+" gauge\n") {
+					t.Errorf("no %q in\n%s", want, lines(page, family))
+				}
+			}
+		}
+	})
+}
+
+// samplesOf reads series in the text format, each of the value 1.
+func samplesOf(t *testing.T, series string) (all []probe.Sample) {
+	t.Helper()
+	text := strings.ReplaceAll(series, " probe_", " 1\nprobe_") + " 1\n"
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	if err != nil {
+		t.Errorf("%v in %s", err, text)
+	}
+	for name, f := range families {
+		for _, m := range f.Metric {
+			s := probe.Sample{Name: name, Help: "Help of " + name, Value: 1}
+			for _, l := range m.Label {
+				s.Labels = append(s.Labels, probe.Label{Name: l.GetName(), Value: l.GetValue()})
+			}
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // sortedLines sorts the lines of a page and, in each, what is in braces; numbers

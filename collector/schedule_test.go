@@ -333,6 +333,7 @@ func TestSchedule_SlotsThatWereSleptThroughAreSkipped(t *testing.T) {
 probe_schedule_lag_seconds_bucket{le="0.001"} 0
 probe_schedule_lag_seconds_bucket{le="0.01"} 0
 probe_schedule_lag_seconds_bucket{le="0.1"} 0
+probe_schedule_lag_seconds_bucket{le="0.25"} 0
 probe_schedule_lag_seconds_bucket{le="1"} 0
 probe_schedule_lag_seconds_bucket{le="10"} 1
 probe_schedule_lag_seconds_bucket{le="+Inf"} 1

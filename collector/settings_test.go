@@ -211,14 +211,12 @@ func TestEveryTextThatBecomesALabelIsUTF8(t *testing.T) {
 }
 
 func TestSettings_HTTPConfigIsCheckedAndShowsNoSecret(t *testing.T) {
-	discovering := func(http string) string {
-		return strings.Replace(shop, "targets: [{url: \"http://n1/\", labels: {node: n1, zone: za}}]", "http_sd: {url: \"http://h/\", http_config: "+http+"}", 1)
-	}
-	got := mistakes(discovering("{basic_auth: {username: u, password: hidden, password_file: b}}"))
+	asking := func(http string) string { return discovering(`http_sd: {url: "http://h/", http_config: ` + http + "}") }
+	got := mistakes(asking("{basic_auth: {username: u, password: hidden, password_file: b}}"))
 	if !strings.Contains(got, "at most one of basic_auth password") || strings.Contains(got, "hidden") {
 		t.Errorf("got %q, want a mistake that names no password", got)
 	}
-	s := parse(t, discovering("{authorization: {credentials_file: sd.token}, http_headers: {X-Token: {secrets: [hidden], files: [t]}}}"))
+	s := parse(t, asking("{authorization: {credentials_file: sd.token}, http_headers: {X-Token: {secrets: [hidden], files: [t]}}}"))
 	s.SetDirectory("/etc/probe")
 	shown, err := yaml.Marshal(s)
 	if err != nil || strings.Contains(string(shown), "hidden") || !strings.Contains(string(shown), "credentials_file: /etc/probe/sd.token") {
