@@ -135,6 +135,8 @@ func small(v any) any {
 		return v
 	case string:
 		return cut(v)
+	case []byte:
+		return cut(string(v[:min(len(v), maxText+utf8.UTFMax)]))
 	}
 	return cut(fmt.Sprint(v))
 }
