@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	settle = 600 * time.Millisecond // of each turn, not measured
-	window = 2 * time.Second        // of each turn, measured
+	settle = 500 * time.Millisecond  // of each turn, not measured
+	window = 1200 * time.Millisecond // of each turn, measured
 )
 
 // scene is one kind of probe in the comparison.

@@ -14,6 +14,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -93,8 +95,18 @@ func (b *bench) outside(ctx context.Context) error {
 			return err
 		}
 	}
-	b.say.Line("\nThe whole took %s.", time.Since(began).Round(time.Second))
+	load, _, _ := strings.Cut(loadAverage(), " ")
+	b.say.Line("\nThe whole took %s. Load average of this machine at the end, others included: %s on %d CPUs.", time.Since(began).Round(time.Second), load, runtime.NumCPU())
 	return nil
+}
+
+// loadAverage is what the kernel says about the last minutes.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // wants tells whether a part was asked for.

@@ -67,9 +67,11 @@ func serveTargets(ctx context.Context, args []string) error {
 		}
 	}
 	if *names {
-		if err := serveNames(); err != nil {
-			return err
+		conn, err := net.ListenPacket("udp", "127.0.0.1:53")
+		if err != nil {
+			return fmt.Errorf("being a name server: %w", err)
 		}
+		go serveNames(conn)
 	}
 	server := &http.Server{Addr: *control, Handler: t.control(), ReadHeaderTimeout: time.Minute}
 	context.AfterFunc(ctx, func() { server.Close() })
@@ -211,25 +213,19 @@ func certificate(file string) (tls.Certificate, error) {
 // dnsName is the name that the name server of the bench knows.
 const dnsName = "target.bench.example"
 
-// serveNames is a name server that gives every name the address 127.0.0.1.
-func serveNames() error {
-	conn, err := net.ListenPacket("udp", "127.0.0.1:53")
-	if err != nil {
-		return fmt.Errorf("being a name server: %w", err)
-	}
-	go func() {
-		query := make([]byte, 1500)
-		for {
-			n, from, err := conn.ReadFrom(query)
-			if err != nil {
-				return
-			}
-			if answer := answerName(query[:n]); answer != nil {
-				_, _ = conn.WriteTo(answer, from)
-			}
+// serveNames is a name server that gives every name the address 127.0.0.1, until
+// conn is closed.
+func serveNames(conn net.PacketConn) {
+	query := make([]byte, 1500)
+	for {
+		n, from, err := conn.ReadFrom(query)
+		if err != nil {
+			return
 		}
-	}()
-	return nil
+		if answer := answerName(query[:n]); answer != nil {
+			_, _ = conn.WriteTo(answer, from)
+		}
+	}
 }
 
 // answerName answers one question (RFC 1035, section 4): 127.0.0.1 for type A,
