@@ -116,6 +116,17 @@ func (p page) show(series string) string {
 	return absent
 }
 
+// named lists the series that begin so.
+func (p page) named(prefix string) (all []string) {
+	for what := range p.values {
+		if strings.HasPrefix(what, prefix) {
+			all = append(all, what)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // timed tells whether a series is a span of time, which is never the same
 // twice. Unix times of certificates and headers are no spans.
 func timed(series string) bool {

@@ -94,7 +94,7 @@ func questions(w *world, udp, tcp string, add adder) {
 	add("SOA", ask("soa", "SOA"), udp, "", "probe_dns_serial 2.026112101e+09")
 	add("two SOA", ask("soas", "SOA"), udp, "")
 	add("SOA that has none", ask("none", "SOA"), udp, "", "probe_dns_serial 0")
-	add("SOA of a failure", ask("servfail", "SOA"), udp, "content", "probe_dns_serial 0")
+	add("SOA of a failure", ask("servfail", "SOA"), udp, "status", "probe_dns_serial 0")
 	add("SOA of nobody", ask("soa", "SOA"), w.closed(), "refused")
 	add("no records", ask("none", "A"), udp, "", "probe_dns_answer_rrs 0")
 	add("a delegation", ask("delegated", "A"), udp, "", "probe_dns_authority_rrs 2", "probe_dns_additional_rrs 1")
@@ -102,12 +102,12 @@ func questions(w *world, udp, tcp string, add adder) {
 	add("no recursion", ask("recursive", "A", "recursion_desired: false"), udp, "", "probe_dns_answer_rrs 0")
 	add("another class", "{query_name: chaos, query_class: CH, query_type: TXT}", udp, "", "probe_dns_answer_rrs 1")
 	for _, code := range []string{"nxdomain", "servfail", "refused"} {
-		add(code, ask(code, "A"), udp, "content", "probe_dns_query_succeeded 1")
+		add(code, ask(code, "A"), udp, "status", "probe_dns_query_succeeded 1")
 		add(code+" is valid", ask(code, "A", "valid_rcodes: [NOERROR, "+strings.ToUpper(code)+"]"), udp, "")
-		add(code+" is not among the valid", ask(code, "A", "valid_rcodes: [NOTAUTH]"), udp, "content")
+		add(code+" is not among the valid", ask(code, "A", "valid_rcodes: [NOTAUTH]"), udp, "status")
 	}
-	add("success is not valid", ask("a", "A", "valid_rcodes: [NXDOMAIN]"), udp, "content")
-	add("no code is valid", ask("a", "A", "valid_rcodes: []"), udp, "content")
+	add("success is not valid", ask("a", "A", "valid_rcodes: [NXDOMAIN]"), udp, "status")
+	add("no code is valid", ask("a", "A", "valid_rcodes: []"), udp, "status")
 	add("truncated", ask("truncated", "A"), udp, "")
 	add("large over udp", ask("large", "A"), udp, "protocol").timeout = "2s"
 	add("large over tcp", ask("large", "A", "transport_protocol: tcp"), tcp, "", "probe_dns_answer_rrs 200")
@@ -172,7 +172,7 @@ func transports(w *world, udp, tcp string, add adder) {
 	add("DoT of another name", over("tls_config: {ca_file: "+w.ca+", server_name: elsewhere.test}"), dot, "certificate")
 	add("DoT not verified", over("tls_config: {insecure_skip_verify: true}"), dot, "")
 	add("DoT of an authority that is not known", over(), dot, "certificate")
-	add("DoT to plain tcp", over("tls_config: {ca_file: "+w.ca+"}"), tcp, "tls").timeout = "2s"
+	add("DoT to plain tcp", over("tls_config: {ca_file: "+w.ca+"}"), tcp, "timeout").timeout = "2s"
 	add("DoT with a missing ca_file", over("tls_config: {ca_file: "+w.dir+"/none.pem}"), dot, "internal")
 	add("DoT at its default port", over("tls_config: {ca_file: "+w.ca+"}"), "127.0.0.1", "refused")
 }

@@ -97,7 +97,7 @@ func addresses(w *world, add adder) {
 	add("a port that is none", "", "127.0.0.1:http", "internal")
 	add("a port out of range", "", "127.0.0.1:99999", "internal")
 	add("a path with blanks and letters", "", single+"/is?method=GET&x y=ö", "status")
-	add("another scheme", "", "ftp://127.0.0.1", "internal")
+	add("another scheme", "", "ftp://127.0.0.1", "dns")
 	add("no host", "", "http://", "internal")
 	add("only a path", "", "/ok", "internal")
 	add("a fragment", "", single+"/ok#part", "")
@@ -233,7 +233,8 @@ func broken(w *world, add adder) {
 		{"no HTTP", "SSH-2.0-OpenSSH_9.2\r\n", "protocol"},
 		{"binary", "\x00\x01\x02\x03\xff\xfe\r\n\r\n", "protocol"},
 		{"half a status line", "HTTP/1.1 200", "reset"},
-		{"half a header", "HTTP/1.1 200 OK\r\nContent-Le", "reset"},
+		{"half a header", "HTTP/1.1 200 OK\r\nContent-Le", "protocol"},
+		{"half of the headers", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n", "reset"},
 		{"HTTP/1.0", "HTTP/1.0 200 OK\r\n\r\n" + body, ""},
 		{"HTTP/1.0 with a length", "HTTP/1.0 200 OK\r\nContent-Length: 33\r\n\r\n" + body, ""},
 		{"HTTP/0.9", body, "protocol"},
@@ -260,6 +261,7 @@ func broken(w *world, add adder) {
 		{"status 000", "HTTP/1.1 000 OK\r\nContent-Length: 0\r\n\r\n", "status"},
 		{"101", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", "status"},
 		{"100 before the answer", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ""},
+		{"100 five times", strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 5) + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ""},
 		{"100 too often", many + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ""},
 		{"204 with a body", "HTTP/1.1 204 No Content\r\nContent-Length: 33\r\n\r\n" + body, ""},
 		{"a large header", "HTTP/1.1 200 OK\r\nX-Large: " + strings.Repeat("a", 500_000) + "\r\nContent-Length: 0\r\n\r\n", ""},
@@ -267,10 +269,7 @@ func broken(w *world, add adder) {
 	} {
 		add("answer: "+c.name, "", w.raw(c.answer), c.want)
 	}
-	add("an answer to nothing", "", w.tcp(func(conn net.Conn) {
-		conn.Write([]byte("HTTP/1.1 408 Too Late\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
-	}), "status")
-	add("a reset at once", "", w.tcp(reset), "reset")
+	add("a reset", "", w.tcp(func(conn net.Conn) { request(conn); reset(conn) }), "reset")
 	add("a reset in the header", "", w.tcp(func(conn net.Conn) { request(conn); conn.Write([]byte("HTTP/1.1 200 OK\r\n")); reset(conn) }), "reset")
 	add("a silent server", "", w.tcp(silent), "timeout").timeout = "1s"
 }
@@ -279,7 +278,7 @@ func authorized(w *world, site string, add adder) {
 	basic := site + "/is?Authorization=Basic+dXNlcjpwYXNz"
 	add("basic_auth", "{basic_auth: {username: user, password: pass}}", basic, "")
 	add("basic_auth from a file", "{basic_auth: {username: user, password_file: "+w.write("password", "pass\n")+"}}", basic, "")
-	add("basic_auth from a file that is missing", "{basic_auth: {username: user, password_file: "+w.dir+"/none}}", basic, "internal")
+	add("basic_auth from a file that is missing", "{basic_auth: {username: user, password_file: "+w.dir+"/missing}}", basic, "internal")
 	add("basic_auth that is wrong", "{basic_auth: {username: user, password: other}}", basic, "status")
 	bearer := site + "/is?Authorization=Bearer+secret"
 	add("bearer_token", "{bearer_token: secret}", bearer, "")

@@ -24,7 +24,6 @@ func icmpCases(*world) (all []probeCase) {
 			add(fmt.Sprintf("%d bytes to %s", size, host), fmt.Sprintf("{payload_size: %d}", size), host, "")
 		}
 	}
-	add("more bytes than a packet takes", "{payload_size: 65600}", "127.0.0.1", "internal")
 	add("hop limit of the request", "{ttl: 5}", "127.0.0.1", "", "probe_icmp_reply_hop_limit 64")
 	add("hop limit of the request, IPv6", "{ttl: 5}", "::1", "", "probe_icmp_reply_hop_limit 64")
 	add("hop limit 1", "{ttl: 1}", "127.0.0.1", "")

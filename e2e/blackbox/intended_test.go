@@ -19,8 +19,10 @@ type intention struct {
 func intentions() []intention {
 	return []intention{
 		// Series that theirs does not have.
+		{"*", "probe_failure_reason{*}", "1", absent, "why it failed, by a closed set"},
 		{"*", "probe_resolved_address_info{*}", "1", absent, "a hash tells that the address changed, not which it is"},
 		{"*", "probe_tcp_duration_seconds{*}", "*", absent, "tcp has phases, too, as every other protocol"},
+		{"*", "probe_unix_duration_seconds{*}", "*", absent, "and so has unix"},
 		{"*", "probe_ssl_earliest_cert_expiry", "*", absent, "expiry matters most when it is why the probe failed; DoT has a certificate, too"},
 		{"*", "probe_ssl_last_chain_info{*}", "1", absent, "the certificate that was refused is what people look for"},
 		{"*", "probe_tls_version_info{*}", "1", absent, "it was agreed on before the certificate was refused"},
@@ -29,6 +31,8 @@ func intentions() []intention {
 
 		// Values that tell more, or more truly.
 		{"tls: *", `probe_http_duration_seconds{phase="connect"}`, "some time", "no time", "the connection stood though the handshake failed"},
+		{"tls: a * that is *", "probe_http_duration_seconds{*}", "*", absent, "files are read when the handshake needs them: the connection stands by then"},
+		{"dns: DoT with a missing ca_file", `probe_dns_duration_seconds{phase="connect"}`, "some time", "no time", "the same"},
 		{"*not followed*", "probe_http_uncompressed_body_length", "*", "0", "an answer that is not followed has a body as any other"},
 		{"http: eleven redirects*", "probe_http_uncompressed_body_length", "*", "0", "the same, for the redirect too many"},
 		{"http: the body of a redirect not followed", "probe_*", "*", "*", "the same: its body is judged by the module"},
@@ -36,10 +40,18 @@ func intentions() []intention {
 		{"tcp: *", "probe_failed_due_to_bytes", "1", "0", "other bytes came than expect_bytes says, fewer of them"},
 		{"unix: *", "probe_failed_due_to_bytes", "1", "0", "the same"},
 
+		{"http: a port out of range", "probe_*", absent, "*", "a target that can never be probed is refused at once"},
+		{"http: no host", "probe_*", absent, "*", "the same"},
+		{"http: only a path", "probe_*", absent, "*", "the same"},
+		{"tcp: port 0", "probe_*", absent, "*", "the same"},
+		{"tcp: a port out of range", "probe_*", absent, "*", "the same"},
+
 		// What theirs gets wrong.
 		{"http: PUT of a file redirected by 30*", "probe_*", "*", "*", "a body from a file is sent again when the redirect wants it"},
 		{"http: credentials stay at home", "probe_*", "*", "*", "theirs sends secret http_headers to whatever host a redirect names"},
 		{"http: * is not accepted by itself", "probe_*", "*", "*", "who sets compression asks for it: without Accept-Encoding most servers send none, and theirs fails"},
+		{"http: answer: 100 too often", "probe_*", "*", "*", "a server that never comes to its answer is given up after eight that are none"},
+		{"http: CEL after an expression that read the body", "probe_*", "*", "*", "theirs reads the body once for expressions, and finds none left for CEL"},
 		{"http: the agent", "probe_*", "*", "*", "another program has another name; headers: {User-Agent: …} sets one"},
 		{"tls: Host with a port is the name", "probe_*", "*", "*", "a port is no part of the name in a certificate"},
 		{"tls: a ca_file that is missing, without TLS", "probe_*", "*", "*", "a file that the probe does not need cannot make it fail"},

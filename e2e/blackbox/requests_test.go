@@ -175,7 +175,7 @@ func TestOracle_DebugPageHoldsTheSeries(t *testing.T) {
 		if code != http.StatusOK {
 			t.Errorf("%s: got %d, want 200\n%s", name, code, text)
 		}
-		for _, want := range []string{"Logs for the probe", "Metrics that would have been returned", "Module configuration", "\nprobe_success 0\n", "\nprobe_http_status_code 0\n", "prober: http"} {
+		for _, want := range []string{"\nprobe_success 0\n", "\nprobe_http_status_code 0\n", "prober: http"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s: the debug page has no %q:\n%s", name, want, text)
 			}

@@ -77,6 +77,7 @@ func tcpCases(w *world) (all []probeCase) {
 	add("a source address of another family", "{source_ip_address: '::1'}", open, "internal")
 	add("a source address that is not ours", "{source_ip_address: 192.0.2.1}", open, "internal")
 	add("hostname changes nothing", "", open, "").query = "hostname=host.test"
+	add("a reset instead of a banner", script(`{send: hello}, {expect: "."}`), w.tcp(func(conn net.Conn) { heard(bufio.NewReader(conn), "hello"); reset(conn) }), "reset")
 	conversations(w, "tcp", func(_ string, s func(net.Conn)) string { return w.tcp(s) }, add)
 	secured(w, add)
 	return all
@@ -101,7 +102,6 @@ func conversations(w *world, name string, at func(name string, script func(net.C
 	add("an empty line", script(`{expect: "^$"}`), serve(says("\r\n")), "")
 	add("a line beyond 64 KiB", script(`{expect: "a"}`), serve(says(strings.Repeat("a", 70_000)+"\n")), "size")
 	add("silence", script(`{expect: "."}`), serve(silent), "timeout", "probe_failed_due_to_regex 0").timeout = "1s"
-	add("a reset instead of a banner", script(`{send: hello}, {expect: "."}`), serve(func(conn net.Conn) { heard(bufio.NewReader(conn), "hello"); reset(conn) }), "reset")
 	irc := func(conn net.Conn) {
 		in := bufio.NewReader(conn)
 		if heard(in, "NICK prober") && heard(in, "USER prober") {
@@ -137,7 +137,7 @@ func conversations(w *world, name string, at func(name string, script func(net.C
 	add("STARTTLS not verified", script(mail, "tls_config: {insecure_skip_verify: true}"), serve(w.smtp(w.alone)), "")
 	add("STARTTLS and a missing ca_file", script(mail, "tls_config: {ca_file: "+w.dir+"/none.pem}"), serve(w.smtp(w.good)), "internal")
 	add("STARTTLS and no TLS", script(`{starttls: true}`, "tls_config: {insecure_skip_verify: true}"), serve(says("502 no\r\n")), "tls")
-	add("STARTTLS and the end", script(`{starttls: true}`, "tls_config: {insecure_skip_verify: true}"), serve(func(conn net.Conn) { conn.Read(make([]byte, 1<<10)) }), "tls")
+	add("STARTTLS and the end", script(`{starttls: true}`, "tls_config: {insecure_skip_verify: true}"), serve(hello), "tls")
 }
 
 // lines are so many, numbered from 0.
@@ -193,7 +193,7 @@ func secured(w *world, add adder) {
 	add("TLS to nobody", block(), w.closed(), "refused")
 	add("TLS to silence", block(), w.tcp(silent), "timeout").timeout = "1s"
 	add("TLS to plain text", block(), w.tcp(says("220 hello\r\n")), "tls")
-	add("TLS to a reset", block(), w.tcp(reset), "reset")
+	add("TLS to a reset", block(), w.tcp(func(conn net.Conn) { hello(conn); reset(conn) }), "reset")
 	add("TLS with a missing ca_file", "{tls: true, tls_config: {ca_file: "+w.dir+"/none.pem}}", banner, "internal")
 	add("a missing ca_file without TLS", "{tls_config: {ca_file: "+w.dir+"/none.pem}}", banner, "")
 }

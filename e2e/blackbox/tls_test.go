@@ -61,7 +61,7 @@ func trusting(w *world, add adder) {
 	asking.ClientAuth, asking.ClientCAs = tls.RequireAndVerifyClientCert, w.roots
 	asked := "https://" + w.web("127.0.0.1:0", asking) + "/ok"
 	add("a client certificate", w.trusted("cert_file: "+w.clientCert+", key_file: "+w.clientKey), asked, "")
-	add("a client certificate that is missing", w.trusted(""), asked, "protocol")
+	add("a client certificate that is missing", w.trusted(""), asked, "any")
 }
 
 func negotiated(w *world, add adder) {
@@ -97,8 +97,8 @@ func negotiated(w *world, add adder) {
 	add("no TLS behind it", w.trusted(""), "https://"+w.web("127.0.0.1:0", nil)+"/ok", "tls")
 	add("TLS behind plain HTTP", "", both+"/ok", "status")
 	add("silent before the handshake", w.trusted(""), "https://"+w.tcp(silent)+"/", "timeout").timeout = "1s"
-	add("reset before the handshake", w.trusted(""), "https://"+w.tcp(reset)+"/", "reset")
-	add("closed before the handshake", w.trusted(""), "https://"+w.tcp(func(net.Conn) {})+"/", "tls")
+	add("reset before the handshake", w.trusted(""), "https://"+w.tcp(func(conn net.Conn) { hello(conn); reset(conn) })+"/", "reset")
+	add("closed before the handshake", w.trusted(""), "https://"+w.tcp(hello)+"/", "tls")
 	add("garbage in the handshake", w.trusted(""), "https://"+w.tcp(func(conn net.Conn) { conn.Write([]byte("220 smtp\r\n")); silent(conn) })+"/", "tls")
 	add("nobody listens", w.trusted(""), "https://"+w.closed()+"/", "refused")
 	w.web("127.0.0.1:443", w.server(w.good))

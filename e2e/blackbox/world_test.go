@@ -84,6 +84,15 @@ func reset(conn net.Conn) {
 	conn.Close()
 }
 
+// hello reads the first message of a client that begins TLS, all of it: what is
+// left unread turns the end of a connection into a reset.
+func hello(conn net.Conn) {
+	head := make([]byte, 5)
+	if _, err := io.ReadFull(conn, head); err == nil {
+		io.CopyN(io.Discard, conn, int64(head[3])<<8|int64(head[4]))
+	}
+}
+
 // heard reads lines until one holds a part.
 func heard(r *bufio.Reader, part string) bool {
 	for {
