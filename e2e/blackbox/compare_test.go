@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -150,4 +151,54 @@ func began(seconds float64) string {
 func like(pattern, text string) bool {
 	form := "^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, "(?s:.*)") + "$"
 	return regexp.MustCompile(form).MatchString(text)
+}
+
+func TestCompare_SeesEveryKindOfDifference(t *testing.T) {
+	const theirs = `# TYPE probe_success gauge
+probe_success 1
+# TYPE probe_ip_protocol gauge
+probe_ip_protocol 4
+# TYPE probe_http_duration_seconds gauge
+probe_http_duration_seconds{phase="tls"} 0.5
+probe_http_duration_seconds{phase="connect"} 0
+# TYPE probe_ssl_last_chain_info gauge
+probe_ssl_last_chain_info{issuer="a",subject="b"} 1
+`
+	for name, c := range map[string]struct {
+		ours string
+		want []string
+	}{
+		"none":             {theirs, nil},
+		"another duration": {strings.Replace(theirs, "0.5", "0.25", 1), nil},
+		"another order":    {strings.Replace(theirs, `issuer="a",subject="b"`, `subject="b",issuer="a"`, 1), nil},
+		"a value":          {strings.Replace(theirs, "protocol 4", "protocol 6", 1), []string{"probe_ip_protocol: ours 6, theirs 4"}},
+		"a type":           {strings.Replace(theirs, "TYPE probe_ip_protocol gauge", "TYPE probe_ip_protocol counter", 1), []string{"type of probe_ip_protocol: ours COUNTER, theirs GAUGE"}},
+		"a phase reached":  {strings.Replace(theirs, `"connect"} 0`, `"connect"} 3`, 1), []string{`probe_http_duration_seconds{phase="connect"}: ours some time, theirs no time`}},
+		"a negative time":  {strings.Replace(theirs, "0.5", "-1", 1), []string{`probe_http_duration_seconds{phase="tls"}: ours -1 seconds, theirs some time`}},
+		"a label": {strings.Replace(theirs, `issuer="a"`, `issuer="c"`, 1), []string{
+			`probe_ssl_last_chain_info{issuer="a",subject="b"}: ours absent, theirs 1`, `probe_ssl_last_chain_info{issuer="c",subject="b"}: ours 1, theirs absent`,
+		}},
+		"nothing": {"", []string{
+			`probe_http_duration_seconds{phase="connect"}: ours absent, theirs 0`, `probe_http_duration_seconds{phase="tls"}: ours absent, theirs 0.5`,
+			"probe_ip_protocol: ours absent, theirs 4", `probe_ssl_last_chain_info{issuer="a",subject="b"}: ours absent, theirs 1`, "probe_success: ours absent, theirs 1",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, err := read(200, c.ours)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := read(200, theirs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, d := range compare(name, a, b) {
+				got = append(got, strings.TrimPrefix(d.String(), name+": "))
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
+			}
+		})
+	}
 }

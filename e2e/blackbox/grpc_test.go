@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -23,12 +24,12 @@ type ward struct {
 // Check implements grpc_health_v1.HealthServer.
 func (h ward) Check(ctx context.Context, r *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
 	switch r.Service {
-	case "hanging":
+	case "late":
 		select {
+		case <-time.After(3 * time.Second): // who keeps a deadline of one has gone by then
 		case <-ctx.Done():
 		case <-h.end.Done():
 		}
-		return nil, ctx.Err()
 	case "denied":
 		return nil, status.Error(codes.PermissionDenied, "no")
 	case "broken":
@@ -59,7 +60,9 @@ func (w *world) grpc(address string, healthy bool, settings *tls.Config) (addr s
 	s := grpc.NewServer(options...)
 	if healthy {
 		h := health.NewServer()
-		h.SetServingStatus("up", grpc_health_v1.HealthCheckResponse_SERVING)
+		for _, name := range []string{"up", "late"} {
+			h.SetServingStatus(name, grpc_health_v1.HealthCheckResponse_SERVING)
+		}
 		h.SetServingStatus("down", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 		h.SetServingStatus("unknown", grpc_health_v1.HealthCheckResponse_UNKNOWN)
 		h.SetServingStatus("gone", grpc_health_v1.HealthCheckResponse_SERVICE_UNKNOWN)
@@ -82,16 +85,16 @@ func grpcCases(w *world) (all []probeCase) {
 	add("no block", "", site, "")
 	add("with a scheme", "{}", "http://"+site, "")
 	add("a service", "{service: up}", site, "", serving+"1")
-	add("a service that is down", "{service: down}", site, "content", serving+"0", `probe_grpc_healthcheck_response{serving_status="NOT_SERVING"} 1`)
-	add("a service of unknown health", "{service: unknown}", site, "content", `probe_grpc_healthcheck_response{serving_status="UNKNOWN"} 1`)
-	add("a service that is gone", "{service: gone}", site, "content")
-	add("a service of odd health", "{service: odd}", site, "content")
-	add("an unknown service", "{service: none}", site, "content", "probe_grpc_status_code 5")
-	add("a denied service", "{service: denied}", site, "content", "probe_grpc_status_code 7")
-	add("a broken service", "{service: broken}", site, "content", "probe_grpc_status_code 13")
+	add("a service that is down", "{service: down}", site, "status", serving+"0", `probe_grpc_healthcheck_response{serving_status="NOT_SERVING"} 1`)
+	add("a service of unknown health", "{service: unknown}", site, "status", `probe_grpc_healthcheck_response{serving_status="UNKNOWN"} 1`)
+	add("a service that is gone", "{service: gone}", site, "status")
+	add("a service of odd health", "{service: odd}", site, "status")
+	add("an unknown service", "{service: none}", site, "status", "probe_grpc_status_code 5")
+	add("a denied service", "{service: denied}", site, "status", "probe_grpc_status_code 7")
+	add("a broken service", "{service: broken}", site, "status", "probe_grpc_status_code 13")
 	add("metadata", "{service: metadata, metadata: {key: [value1, value2]}}", site, "")
-	add("metadata that is missing", "{service: metadata}", site, "content", "probe_grpc_status_code 16")
-	add("no health service", "{}", w.grpc("127.0.0.1:0", false, nil), "protocol", "probe_grpc_status_code 12")
+	add("metadata that is missing", "{service: metadata}", site, "status", "probe_grpc_status_code 16")
+	add("no health service", "{}", w.grpc("127.0.0.1:0", false, nil), "status", "probe_grpc_status_code 12")
 	add("nobody listens", "{}", w.closed(), "refused", "probe_grpc_status_code 14")
 	add("no route", "{}", "192.0.2.1:80", "unreachable", "probe_grpc_status_code 14")
 	add("no such name", "{}", "nowhere.test:80", "dns", "probe_grpc_status_code 0")
@@ -100,7 +103,8 @@ func grpcCases(w *world) (all []probeCase) {
 	add("IPv6", "{}", w.grpc("[::1]:0", true, nil), "", "probe_ip_protocol 6")
 	add("no gRPC but HTTP", "{}", w.web("127.0.0.1:0", nil), "protocol")
 	add("no gRPC but a banner", "{}", w.tcp(says("SSH-2.0-OpenSSH\r\n")), "protocol")
-	add("closed at once", "{}", w.tcp(func(net.Conn) {}), "reset")
+	add("closed at once", "{}", w.tcp(func(net.Conn) {}), "any")
+	add("a service that answers after the deadline", "{service: late}", site, "timeout").timeout = "1s"
 	add("no URL", "{}", "http://[::1", "internal")
 	add("hostname changes nothing", "{}", site, "").query = "hostname=host.test"
 	block := func(more string) string { return "{tls: true, tls_config: {ca_file: " + w.ca + more + "}}" }
@@ -118,9 +122,9 @@ func grpcCases(w *world) (all []probeCase) {
 	secure := w.grpc("127.0.0.1:0", true, w.server(w.good))
 	add("TLS of a name", block(""), "four.test:"+port(secure), "")
 	add("TLS with server_name", block(", server_name: host.test"), secure, "")
-	add("TLS of an unknown service", "{service: none, tls: true, tls_config: {ca_file: "+w.ca+"}}", secure, "content")
+	add("TLS of an unknown service", "{service: none, tls: true, tls_config: {ca_file: "+w.ca+"}}", secure, "status")
 	add("TLS to plain gRPC", block(""), site, "tls")
-	add("plain to TLS", "{}", secure, "protocol")
+	add("plain to TLS", "{}", secure, "any")
 	add("TLS to nobody", block(""), w.closed(), "refused")
 	add("TLS with a missing ca_file", "{tls: true, tls_config: {ca_file: "+w.dir+"/none.pem}}", secure, "internal")
 	add("a missing ca_file without TLS", "{tls_config: {ca_file: "+w.dir+"/none.pem}}", site, "internal")
