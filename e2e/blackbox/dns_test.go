@@ -107,7 +107,7 @@ func questions(w *world, udp, tcp string, add adder) {
 		add(code+" is not among the valid", ask(code, "A", "valid_rcodes: [NOTAUTH]"), udp, "status")
 	}
 	add("success is not valid", ask("a", "A", "valid_rcodes: [NXDOMAIN]"), udp, "status")
-	add("no code is valid", ask("a", "A", "valid_rcodes: []"), udp, "status")
+	add("no code is valid", ask("a", "A", "valid_rcodes: []"), udp, "")
 	add("truncated", ask("truncated", "A"), udp, "")
 	add("large over udp", ask("large", "A"), udp, "protocol").timeout = "2s"
 	add("large over tcp", ask("large", "A", "transport_protocol: tcp"), tcp, "", "probe_dns_answer_rrs 200")

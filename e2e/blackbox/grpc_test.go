@@ -127,7 +127,7 @@ func grpcCases(w *world) (all []probeCase) {
 	add("plain to TLS", "{}", secure, "any")
 	add("TLS to nobody", block(""), w.closed(), "refused")
 	add("TLS with a missing ca_file", "{tls: true, tls_config: {ca_file: "+w.dir+"/none.pem}}", secure, "internal")
-	add("a missing ca_file without TLS", "{tls_config: {ca_file: "+w.dir+"/none.pem}}", site, "internal")
+	add("a missing ca_file without TLS", "{tls_config: {ca_file: "+w.dir+"/none.pem}}", site, "")
 	old := w.server(w.good)
 	old.MaxVersion = tls.VersionTLS12
 	add("TLS 1.2", block(""), w.grpc("127.0.0.1:0", true, old), "", `probe_tls_version_info{version="TLS 1.2"} 1`)

@@ -156,7 +156,7 @@ func requested(w *world, site string, add adder) {
 	add("hostname", "", site+"/is?host=host.test", "").query = "hostname=host.test"
 	add("hostname that is the module's", "{headers: {Host: host.test}}", site+"/is?host=host.test", "").query = "hostname=host.test"
 	add("an agent of the module", "{headers: {User-Agent: mine}}", site+"/is?User-Agent=mine", "")
-	add("the agent", "", site+"/agent", "")
+	add("the agent", "", site+"/agent", "status")
 	add("no encoding is asked for", "", site+"/is?Accept-Encoding=", "")
 	add("http_headers", "{http_headers: {X-Two: {values: [a, b]}}}", site+"/is?X-Two=a%7Cb", "")
 	add("http_headers from a file", "{http_headers: {X-Key: {files: ["+w.write("header.txt", "key\n")+"]}}}", site+"/is?X-Key=key", "")
@@ -186,7 +186,7 @@ func bodies(w *world, site string, add adder) {
 		add(coding+" that is none", "{compression: "+coding+"}", site+"/ok", "content")
 		add(coding+" beyond the limit", "{compression: "+coding+", body_size_limit: 1KB}", site+"/packed/"+coding, "size", "probe_http_uncompressed_body_length 1024")
 		add(coding+" accepted", "{compression: "+coding+", headers: {Accept-Encoding: "+coding+"}}", site+"/packed/"+coding+"/wished", "")
-		add(coding+" is not accepted by itself", "{compression: "+coding+"}", site+"/packed/"+coding+"/wished", "content")
+		add(coding+" is not accepted by itself", "{compression: "+coding+"}", site+"/packed/"+coding+"/wished", "")
 	}
 	add("gzip of a bad status", "{compression: gzip}", site+"/status/500", "status")
 	add("gzip of nothing", "{compression: gzip}", site+"/empty", "content")
@@ -262,7 +262,7 @@ func broken(w *world, add adder) {
 		{"101", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", "status"},
 		{"100 before the answer", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ""},
 		{"100 five times", strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 5) + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ""},
-		{"100 too often", many + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ""},
+		{"100 too often", many + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "protocol"},
 		{"204 with a body", "HTTP/1.1 204 No Content\r\nContent-Length: 33\r\n\r\n" + body, ""},
 		{"a large header", "HTTP/1.1 200 OK\r\nX-Large: " + strings.Repeat("a", 500_000) + "\r\nContent-Length: 0\r\n\r\n", ""},
 		{"an answer over TLS", "\x15\x03\x01\x00\x02\x02\x46", "protocol"},
@@ -349,5 +349,5 @@ func documents(_ *world, site string, add adder) {
 	add("CEL after a bad status", "{"+must+": 'body.foo == 1'}", site+"/status/500", "status", "probe_failed_due_to_cel 0")
 	add("CEL without an answer", "{"+must+": 'body.foo == 1'}", "127.0.0.1:1", "refused", "probe_failed_due_to_cel 0")
 	add("CEL of both kinds", "{"+must+": 'body.n == 3', "+mustNot+": \"body.foo == 'bar'\"}", site+"/json?is="+url.QueryEscape(sample), "content")
-	add("CEL after an expression that read the body", "{fail_if_body_matches_regexp: [cat], "+must+": 'body.n == 3'}", site+"/json?is="+url.QueryEscape(sample), "content", "probe_failed_due_to_cel 1")
+	add("CEL after an expression that read the body", "{fail_if_body_matches_regexp: [cat], "+must+": 'body.n == 3'}", site+"/json?is="+url.QueryEscape(sample), "", "probe_failed_due_to_cel 1")
 }

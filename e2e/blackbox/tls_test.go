@@ -50,11 +50,11 @@ func trusting(w *world, add adder) {
 	add("the name of the target", w.trusted(""), "https://four.test:"+port(good)+"/sni/four.test", "")
 	add("an address has no name", w.trusted(""), "https://"+good+"/sni/none", "")
 	add("Host is the name", "{headers: {Host: host.test}, tls_config: {ca_file: "+w.ca+"}}", "https://"+good+"/sni/host.test", "")
-	add("Host with a port is the name", "{headers: {Host: 'host.test:443'}, tls_config: {ca_file: "+w.ca+"}}", "https://"+good+"/sni/host.test", "certificate")
+	add("Host with a port is the name", "{headers: {Host: 'host.test:443'}, tls_config: {ca_file: "+w.ca+"}}", "https://"+good+"/sni/host.test", "")
 	add("server_name goes before Host", "{headers: {Host: host.test}, tls_config: {server_name: both.test, ca_file: "+w.ca+"}}", "https://"+good+"/sni/both.test", "")
 	add("hostname is the name", w.trusted(""), "https://"+good+"/sni/host.test", "").query = "hostname=host.test"
 	add("a ca_file that is missing", "{tls_config: {ca_file: "+w.dir+"/none.pem}}", "https://"+good+"/ok", "internal")
-	add("a ca_file that is missing, without TLS", "{tls_config: {ca_file: "+w.dir+"/none.pem}}", w.web("127.0.0.1:0", nil)+"/ok", "internal")
+	add("a ca_file that is missing, without TLS", "{tls_config: {ca_file: "+w.dir+"/none.pem}}", w.web("127.0.0.1:0", nil)+"/ok", "")
 	add("a ca_file that is none", "{tls_config: {ca_file: "+w.write("none", "no certificate")+"}}", "https://"+good+"/ok", "internal")
 	add("a cert_file that is missing", "{tls_config: {ca_file: "+w.ca+", cert_file: "+w.dir+"/none.pem, key_file: "+w.clientKey+"}}", "https://"+good+"/ok", "internal")
 	asking := w.server(w.good)
