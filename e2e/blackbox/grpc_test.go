@@ -105,6 +105,10 @@ func grpcCases(w *world) (all []probeCase) {
 	add("no gRPC but a banner", "{}", w.tcp(says("SSH-2.0-OpenSSH\r\n")), "protocol")
 	add("closed at once", "{}", w.tcp(func(net.Conn) {}), "any")
 	add("a service that answers after the deadline", "{service: late}", site, "timeout").timeout = "1s"
+	add("a silent server that ends after the deadline", "{}", w.tcp(func(conn net.Conn) {
+		conn.SetDeadline(time.Now().Add(3 * time.Second))
+		silent(conn)
+	}), "timeout").timeout = "1s"
 	add("no URL", "{}", "http://[::1", "internal")
 	add("hostname changes nothing", "{}", site, "").query = "hostname=host.test"
 	block := func(more string) string { return "{tls: true, tls_config: {ca_file: " + w.ca + more + "}}" }

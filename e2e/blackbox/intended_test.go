@@ -60,7 +60,7 @@ func intentions() []intention {
 		{"grpc: no block", "probe_*", "*", "*", "theirs does not fall back to the other IP family when the block is missing"},
 		{"grpc: IPv6", "probe_*", "*", "*", "theirs dials ::1 without its brackets, and finds nobody"},
 		{"grpc: a service of odd health", `probe_grpc_healthcheck_response{serving_status="77"}`, absent, "1", "a server does not choose labels: one series per status that gRPC knows"},
-		{"grpc: a service that answers after the deadline", "probe_*", "*", "*", "theirs keeps no deadline"},
+		{"grpc: * after the deadline", "probe_*", "*", "*", "theirs keeps no deadline"},
 		{"*: lines, then bytes", "probe_success", "1", "0", "theirs loses the bytes that came with a line"},
 		{"dns: the query comes back", "probe_*", "0", "1", "a query is no answer, not even to itself"},
 		{"dns: no code is valid", "probe_success", "1", "0", "an empty list means the default, as valid_status_codes: [] does"},
