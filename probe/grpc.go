@@ -170,9 +170,6 @@ func (g *grpcProber) probe(r *run) error {
 	if err != nil {
 		return err
 	}
-	if r.explain {
-		r.note("resolved", "host", host, "address", addr)
-	}
 	c.resolved, c.ran = took, true
 	start := time.Now()
 	defer func() { c.checked = time.Since(start) }()
