@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -149,6 +150,10 @@ func (i *icmpProber) probe(r *run) error {
 	}
 	defer func() { p.pinger.forget(p.keys) }()
 	p.exchange()
+	if errors.Is(p.ctx.Err(), context.Canceled) {
+		// Replies may have come before; the probe was not finished all the same.
+		return &failure{Internal, fmt.Errorf("pinging %s: %w", p.addr, p.ctx.Err())}
+	}
 	return p.judge()
 }
 
