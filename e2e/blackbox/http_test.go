@@ -97,7 +97,7 @@ func addresses(w *world, add adder) {
 	add("a port that is none", "", "127.0.0.1:http", "internal")
 	add("a port out of range", "", "127.0.0.1:99999", "internal")
 	add("a path with blanks and letters", "", single+"/is?method=GET&x y=ö", "status")
-	add("another scheme", "", "ftp://127.0.0.1", "dns")
+	add("another scheme", "", "ftp://127.0.0.1", "internal")
 	add("no host", "", "http://", "internal")
 	add("only a path", "", "/ok", "internal")
 	add("a fragment", "", single+"/ok#part", "")

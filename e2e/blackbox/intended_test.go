@@ -45,6 +45,7 @@ func intentions() []intention {
 		{"http: a port out of range", "probe_*", absent, "*", "a target that can never be probed is refused at once"},
 		{"http: no host", "probe_*", absent, "*", "the same"},
 		{"http: only a path", "probe_*", absent, "*", "the same"},
+		{"http: another scheme", "probe_*", absent, "*", "the same: theirs looks for a host that is called ftp"},
 		{"tcp: port 0", "probe_*", absent, "*", "the same"},
 		{"tcp: a port out of range", "probe_*", absent, "*", "the same"},
 
