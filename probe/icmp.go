@@ -28,8 +28,8 @@ type ICMP struct {
 	// than one add the series about loss, round-trip times and jitter.
 	Packets        int           `yaml:"packets,omitempty"`
 	PacketInterval time.Duration `yaml:"packet_interval,omitempty"`
-	// MaxLoss is up to which ratio of lost packets a probe succeeds. One reply
-	// is always needed.
+	// MaxLoss is up to which ratio of lost packets a probe succeeds, of those
+	// that it sent before its deadline. One reply is always needed.
 	MaxLoss float64 `yaml:"max_loss"`
 }
 

@@ -237,31 +237,6 @@ func both(t *testing.T, test func(t *testing.T, l line, target string)) {
 	}
 }
 
-// pinging makes a prober whose network is closed with the test.
-func pinging(t testing.TB, text string) *Prober {
-	t.Helper()
-	p := prober(t, text)
-	t.Cleanup(func() {
-		if err := p.network.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return p
-}
-
-// pings probes with a deadline that is far away.
-func pings(t testing.TB, p *Prober, target string) Result {
-	t.Helper()
-	return pingsWithin(t, p, 30*time.Second, target)
-}
-
-func pingsWithin(t testing.TB, p *Prober, timeout time.Duration, target string) Result {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), timeout)
-	defer cancel()
-	return p.Run(ctx, target)
-}
-
 func TestICMP_TakesNothingButTheReplyOfThisRequest(t *testing.T) {
 	both(t, func(t *testing.T, l line, target string) {
 		v6 := strings.Contains(target, ":")

@@ -195,7 +195,7 @@ func (p *pinger) forget(keys []waitKey) {
 // when many targets on a link do not answer to neighbour discovery, it tries
 // again until ctx ends: only this probe waits, not the socket.
 func (p *pinger) send(ctx context.Context, s *socket, message []byte, to envelope) (at time.Time, err error) {
-	for pause := time.Millisecond; ; pause *= 2 {
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		at = time.Now()
 		err = s.send(message, to)
 		if !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.ENOBUFS) {

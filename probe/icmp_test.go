@@ -15,6 +15,31 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// pinging makes a prober whose network is closed with the test.
+func pinging(t testing.TB, text string) *Prober {
+	t.Helper()
+	p := prober(t, text)
+	t.Cleanup(func() {
+		if err := p.network.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// pings probes with a deadline that is far away.
+func pings(t testing.TB, p *Prober, target string) Result {
+	t.Helper()
+	return pingsWithin(t, p, 30*time.Second, target)
+}
+
+func pingsWithin(t testing.TB, p *Prober, timeout time.Duration, target string) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	return p.Run(ctx, target)
+}
+
 func TestICMP_EveryMistakeHasItsPath(t *testing.T) {
 	var m Module
 	if err := yaml.Unmarshal([]byte(`
@@ -203,6 +228,32 @@ func TestICMP_NumbersOfWaitingPacketsAreNotUsedAgain(t *testing.T) {
 	p.forget([]waitKey{free})
 	if key, err := p.expect(target, waiter{}); err != nil || key != free {
 		t.Errorf("after one is free: %v, %v", key, err)
+	}
+}
+
+func TestICMP_BlockIsReadAgainAsItIsWritten(t *testing.T) {
+	for _, text := range []string{"{}", "{max_loss: 0, packets: 3, packet_interval: 20ms}", "{ip_protocol_fallback: false, ttl: 3, payload_size: 9, dont_fragment: true}"} {
+		var block, again ICMP
+		if err := yaml.Unmarshal([]byte(text), &block); err != nil {
+			t.Fatal(err)
+		}
+		written, err := yaml.Marshal(block)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal(written, &again); err != nil {
+			t.Fatalf("%s: %v", written, err)
+		}
+		if diff := cmp.Diff(block, again); diff != "" {
+			t.Errorf("%s: %s", written, diff)
+		}
+	}
+	var m Module
+	if err := yaml.Unmarshal([]byte("{prober: icmp}"), &m); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(defaultICMP(), m.ICMP); diff != "" {
+		t.Errorf("without a block: %s", diff)
 	}
 }
 
