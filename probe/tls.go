@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -143,6 +144,7 @@ func (r *run) addTLS(state tls.ConnectionState) {
 		return
 	}
 	leaf := state.PeerCertificates[0]
+	sum := sha256.Sum256(leaf.Raw)
 	r.add("probe_ssl_earliest_cert_expiry", "Unix time at which the first certificate of the peer expires.",
 		float64(earliest(state.PeerCertificates).Unix()))
 	if state.HandshakeComplete {
@@ -151,11 +153,11 @@ func (r *run) addTLS(state tls.ConnectionState) {
 			float64(lastChain(state.VerifiedChains).Unix()))
 	}
 	r.add("probe_ssl_last_chain_info", "The certificate of the peer itself.", 1,
-		Label{"fingerprint_sha256", fmt.Sprintf("%x", sha256.Sum256(leaf.Raw))},
+		Label{"fingerprint_sha256", hex.EncodeToString(sum[:])},
 		Label{"subject", leaf.Subject.String()},
 		Label{"issuer", leaf.Issuer.String()},
 		Label{"subjectalternative", strings.Join(leaf.DNSNames, ",")},
-		Label{"serialnumber", fmt.Sprintf("%x", leaf.SerialNumber.Bytes())})
+		Label{"serialnumber", hex.EncodeToString(leaf.SerialNumber.Bytes())})
 	if state.Version != 0 {
 		r.add("probe_tls_version_info", "TLS version that was agreed on.", 1, Label{"version", tls.VersionName(state.Version)})
 	}
