@@ -323,8 +323,13 @@ func (m *meter) Read(p []byte) (int, error) {
 }
 
 // unspoken gives the reason of an exchange that the client of net/http gave up.
-// Only the text of its errors tells that a header was too large.
+// Only the text of its errors tells that a header was too large, or that there
+// was no token: what the server of tokens says beside that is not repeated.
 func unspoken(err error) error {
+	if text, found := strings.CutPrefix(err.Error(), "oauth2: "); found {
+		text, _, _ = strings.Cut(text, "\n")
+		return &failure{Internal, errors.New("asking token_url for a token: " + text)}
+	}
 	for _, text := range []string{"response header list larger than advertised limit", "server response headers exceeded"} {
 		if strings.Contains(err.Error(), text) {
 			return &failure{Size, fmt.Errorf("header of the answer is too large: %w", err)}
