@@ -283,7 +283,7 @@ func (p *Prober) useHTTP(hostname string) error {
 		host:   hostname,
 		header: http.Header{"User-Agent": {userAgent()}},
 		tls:    &tlsSource{settings: p.module.HTTP.HTTPClientConfig.TLSConfig},
-		wires:  &sync.Pool{New: func() any { return newWire() }},
+		wires:  newWires(),
 	}
 	if h.Compression != "" {
 		h.header.Set("Accept-Encoding", h.Compression)

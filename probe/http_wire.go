@@ -42,6 +42,9 @@ func newWire() *wire {
 	return &wire{reader: bufio.NewReaderSize(nil, 4<<10), writer: bufio.NewWriterSize(nil, 1<<10), scratch: make([]byte, 8<<10)}
 }
 
+// newWires gives the wires that the probes of one module take turns with.
+func newWires() *sync.Pool { return &sync.Pool{New: func() any { return newWire() }} }
+
 // RoundTrip sends one request over a new connection. It implements
 // http.RoundTripper for the client that follows the redirects.
 func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
