@@ -1,29 +1,19 @@
 package probe
 
 import (
-	"compress/flate"
-	"compress/gzip"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/netip"
 	"net/url"
-	"os"
-	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
-	"unicode"
 
-	"github.com/andybalholm/brotli"
 	"github.com/prometheus/common/config"
-	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
 )
 
@@ -46,9 +36,6 @@ var phaseLabels = [...][]Label{
 
 // maxRedirects is how many redirects are followed.
 const maxRedirects = 10
-
-// maxMatched bounds the body that regular expressions are matched against.
-const maxMatched = 32 << 20
 
 // exchange is one HTTP probe on its way: all requests that it takes.
 type exchange struct {
@@ -151,112 +138,6 @@ func (w *watched) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	return answer, nil
-}
-
-// shown is a URL for people: without user, without the values of its query,
-// which may be secret, and without its fragment, which is not sent.
-func shown(u *url.URL) string {
-	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
-	for part := range strings.SplitSeq(u.RawQuery, "&") {
-		name, _, valued := strings.Cut(part, "=")
-		switch {
-		case valued:
-			part = name + "=..."
-		case part != "" && strings.Count(u.RawQuery, "&") == 0:
-			part = "..."
-		}
-		bare.RawQuery = strings.TrimPrefix(bare.RawQuery+"&"+part, "&")
-	}
-	return bare.String()
-}
-
-// schemeForm is a scheme of a URL (RFC 3986, section 3.1), upper case too: a
-// target of such a scheme would be taken for a host of that name.
-var schemeForm = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*$`)
-
-// targetURL reads an http target; one without a scheme is http. The error does
-// not repeat the target, which may hold a password.
-func targetURL(target string) (*url.URL, error) {
-	if scheme, _, found := strings.Cut(target, "://"); found && schemeForm.MatchString(scheme) && scheme != "http" && scheme != "https" {
-		return nil, fmt.Errorf("target: scheme is %q; want http or https", scheme)
-	}
-	if !strings.HasPrefix(target, "http://") && !strings.HasPrefix(target, "https://") {
-		target = "http://" + target
-	}
-	u, err := url.Parse(target)
-	if err != nil { // which may quote a part of it
-		return nil, errors.New("target: it is no URL; want http://host:port/path")
-	}
-	if u.Hostname() == "" {
-		return nil, errors.New("target: the URL has no host")
-	}
-	if u.Port() != "" {
-		if _, err := portNumber(u.Port()); err != nil {
-			return nil, err
-		}
-	}
-	name, err := ascii(u.Hostname())
-	if err != nil {
-		return nil, errors.New("target: the host is no name that can be looked up (IDNA)")
-	}
-	if name != u.Hostname() {
-		u.Host = name + strings.TrimPrefix(u.Host, u.Hostname())
-	}
-	return u, nil
-}
-
-// ascii writes a host as it is looked up and certified: letters of all
-// languages in their ASCII form (RFC 5891), all else as it is.
-func ascii(host string) (string, error) {
-	if !strings.ContainsFunc(host, func(c rune) bool { return c > unicode.MaxASCII }) {
-		return host, nil
-	}
-	return idna.Lookup.ToASCII(host)
-}
-
-// maxBodyFile bounds what is sent of a body_file, in bytes.
-const maxBodyFile = 32 << 20
-
-// bodyFile reads the body_file anew for each probe. It does not wait for one who
-// writes into a pipe of that name.
-func bodyFile(name string) (string, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is no regular file", name)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxBodyFile+1))
-	if err == nil && len(text) > maxBodyFile {
-		err = fmt.Errorf("%s is larger than %d bytes", name, maxBodyFile)
-	}
-	return string(text), err
-}
-
-// request builds the first request.
-func (h *httpProber) request(ctx context.Context, u *url.URL) (*http.Request, error) {
-	text := h.Body
-	if h.BodyFile != "" {
-		var err error
-		if text, err = bodyFile(h.BodyFile); err != nil {
-			return nil, fmt.Errorf("body_file: %w", err)
-		}
-	}
-	var body io.Reader
-	if text != "" {
-		body = strings.NewReader(text)
-	}
-	req, err := http.NewRequestWithContext(ctx, h.Method, u.String(), body)
-	if err != nil {
-		return nil, errors.New("building the request: its method or its URL cannot be sent") // the error quotes the URL
-	}
-	req.Header = h.header
-	if h.host != "" {
-		req.Host = h.host
-	}
-	return req, nil
 }
 
 // transport is the exchange itself unless a proxy or OAuth asks for more than a
@@ -406,192 +287,6 @@ func (m headerMatch) judge(header http.Header, bad bool) error {
 		return fmt.Errorf("header %s does not match %q", m.Header, m.Regexp)
 	}
 	return nil
-}
-
-// judgeBody reads the body to its end and, if the answer is valid so far, holds
-// it against the regular expressions and the conditions.
-func (x *exchange) judgeBody(valid bool) error {
-	raw := &counter{ctx: x.ctx, reader: x.answer.Body}
-	body, err := decompress(raw, x.Compression)
-	if err != nil {
-		return x.unreadable(err, raw.ended)
-	}
-	// The limit is on what comes out of the decompression: a few bytes of gzip
-	// can stand for gigabytes.
-	limited := &counter{ctx: x.ctx, reader: body, limit: int64(x.BodySizeLimit)}
-	match := valid && (x.patterns() || x.conditions())
-	var text []byte
-	if match {
-		// As in blackbox_exporter, a body that does not come counts as one that
-		// does not match.
-		x.badMatch, x.badValue = x.patterns(), !x.patterns()
-		limited.limit = x.textLimit()
-		text, err = io.ReadAll(limited)
-	} else {
-		err = x.discard(limited)
-	}
-	x.length = limited.count
-	if err != nil {
-		return x.unreadable(err, raw.ended)
-	}
-	if match {
-		return x.judgeText(text)
-	}
-	return nil
-}
-
-// patterns tells whether the body is held against regular expressions.
-func (h *httpProber) patterns() bool {
-	return len(h.FailIfBodyMatchesRegexp)+len(h.FailIfBodyNotMatchesRegexp) > 0
-}
-
-// conditions tells whether the body is held against conditions of CEL.
-func (h *httpProber) conditions() bool {
-	return h.FailIfBodyJSONMatchesCEL != nil || h.FailIfBodyJSONNotMatchesCEL != nil
-}
-
-// textLimit bounds the body that is kept whole.
-func (h *httpProber) textLimit() int64 {
-	limit := int64(h.BodySizeLimit)
-	switch {
-	case limit == 0 && h.conditions():
-		return maxJSON
-	case limit == 0 || limit > maxMatched:
-		return maxMatched
-	}
-	return limit
-}
-
-// unreadable gives the reason of a body that could not be read. One that came
-// whole and yet does not unpack is content.
-func (x *exchange) unreadable(err error, whole bool) error {
-	if x.Compression == "" {
-		return fail(Protocol, fmt.Errorf("reading the body: %w", err))
-	}
-	err = fmt.Errorf("decompressing the body as %s: %w", x.Compression, err)
-	if whole && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
-		return &failure{Content, err}
-	}
-	return fail(Content, err)
-}
-
-// judgeText holds the whole body against the regular expressions, and then
-// against the conditions.
-func (x *exchange) judgeText(text []byte) error {
-	if x.patterns() {
-		if err := inTime(x.ctx, len(text), func() error { return x.matchText(text) }); err != nil {
-			return err
-		}
-		x.badMatch = false
-	}
-	if x.conditions() {
-		x.badValue = true
-		err := inTime(x.ctx, len(text), func() error {
-			return judgeJSON(x.ctx, text, x.FailIfBodyJSONMatchesCEL, x.FailIfBodyJSONNotMatchesCEL)
-		})
-		if err != nil {
-			return err
-		}
-		x.badValue = false
-	}
-	return nil
-}
-
-// matchText holds the body against the regular expressions. Any that must not
-// match is enough to fail, and so is any that must and does not.
-func (h *httpProber) matchText(text []byte) error {
-	for _, expression := range h.FailIfBodyMatchesRegexp {
-		if expression.Match(text) {
-			return &failure{Content, fmt.Errorf("body matches %q", expression)}
-		}
-	}
-	for _, expression := range h.FailIfBodyNotMatchesRegexp {
-		if !expression.Match(text) {
-			return &failure{Content, fmt.Errorf("body does not match %q", expression)}
-		}
-	}
-	return nil
-}
-
-// quick is a body, in bytes, that any expression is held against in some
-// milliseconds.
-const quick = 64 << 10
-
-// inTime gives what judge finds, or the end of ctx when that comes first: a
-// regular expression on a large body cannot be interrupted. It then goes on
-// alone to its end, so judge must change nothing.
-func inTime(ctx context.Context, size int, judge func() error) error {
-	if size <= quick {
-		return judge()
-	}
-	found := make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				found <- &failure{Internal, fmt.Errorf("panic while judging the body: %v", p)}
-			}
-		}()
-		found <- judge()
-	}()
-	select {
-	case err := <-found:
-		return err
-	case <-ctx.Done():
-		return fail(Timeout, fmt.Errorf("judging a body of %d bytes: %w", size, context.Cause(ctx)))
-	}
-}
-
-// discard reads to the end with a buffer that is used again.
-func (x *exchange) discard(body io.Reader) error {
-	w := x.wires.Get().(*wire)
-	defer x.wires.Put(w)
-	for {
-		switch _, err := body.Read(w.scratch); {
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-}
-
-// decompress takes the module at its word: a body that is not compressed so is
-// a failure, whatever its header says.
-func decompress(body io.Reader, coding string) (io.Reader, error) {
-	switch coding {
-	case "br":
-		return brotli.NewReader(body), nil
-	case "gzip":
-		return gzip.NewReader(body)
-	case "deflate":
-		return flate.NewReader(body), nil
-	}
-	return body, nil
-}
-
-// counter counts bytes and fails beyond limit, when there is one, or beyond the
-// end of ctx: what is received and not yet unpacked may be gigabytes.
-type counter struct {
-	ctx          context.Context
-	reader       io.Reader
-	count, limit int64
-	ended        bool // with io.EOF, not by an error
-}
-
-// Read implements io.Reader. A body of exactly the limit is within it.
-func (c *counter) Read(p []byte) (int, error) {
-	if c.ctx.Err() != nil {
-		return 0, context.Cause(c.ctx)
-	}
-	n, err := c.reader.Read(p)
-	c.count += int64(n)
-	c.ended = c.ended || err == io.EOF
-	if c.limit > 0 && c.count > c.limit {
-		n -= int(c.count - c.limit)
-		c.count = c.limit
-		return n, &failure{Size, fmt.Errorf("body is larger than %d bytes", c.limit)}
-	}
-	return n, err
 }
 
 // cookies is a jar that is made at the first cookie: most probes get none.
