@@ -100,6 +100,9 @@ func (f files) whole() ([]string, error) {
 	if f.file != "" {
 		names = append(names, f.file)
 	}
+	if f.dir == "" && f.file == "" {
+		return nil, errors.New("--config.file: want the name of a file, got none")
+	}
 	if f.dir == "" {
 		return names, nil
 	}
