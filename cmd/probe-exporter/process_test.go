@@ -240,7 +240,7 @@ func TestPrefix_AllPagesLieUnderIt(t *testing.T) {
 	}{
 		{[]string{"--web.external-url=https://a.test:1/bb/x/"}, "/bb/x", "https://a.test:1/bb/x/"}, {[]string{"--web.route-prefix=bb/"}, "/bb", "/bb/"},
 		{[]string{"--web.external-url=https://a.test/out", "--web.route-prefix=/in"}, "/in", "https://a.test/out/"}, {[]string{"--web.external-url=/only/path"}, "/only/path", "/only/path/"},
-		{[]string{"--web.external-url=https://a.test/out", "--web.route-prefix=/"}, "", ""}, {nil, "", ""}, {[]string{"--web.route-prefix=/{odd}"}, "/{odd}", "/%7Bodd%7D/"},
+		{[]string{"--web.external-url=https://a.test/out", "--web.route-prefix=/"}, "", ""}, {nil, "", ""}, {[]string{"--web.route-prefix=/{odd}"}, "/{odd}", "/{odd}/"},
 	} {
 		r := start(t, append(c.args, "--config.file="+file)...)
 		for _, page := range []string{"/", "/metrics", "/metrics/probes", "/probe?module=tcp&target=127.0.0.1:1", "/logs?id=0", "/failures", "/config", "/-/healthy", "/-/ready"} {
@@ -252,13 +252,13 @@ func TestPrefix_AllPagesLieUnderIt(t *testing.T) {
 				t.Errorf("%v: %s outside: status %d", c.args, page, code)
 			}
 		}
-		if code, _ := r.ask("GET", c.prefix+"x/metrics"); code != 404 {
-			t.Errorf("%v: beside: status %d", c.args, code)
-		}
 		if c.prefix == "" {
 			continue
 		}
-		for path, want := range map[string]string{"/": c.location, c.prefix: strings.NewReplacer("{", "%7B", "}", "%7D").Replace(c.prefix) + "/"} {
+		if code, _ := r.ask("GET", c.prefix+"x/metrics"); code != 404 {
+			t.Errorf("%v: beside: status %d", c.args, code)
+		}
+		for path, want := range map[string]string{"/": c.location, c.prefix: c.prefix + "/"} {
 			resp, err := client.Get(r.url + path)
 			if err != nil {
 				t.Fatal(err)
