@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/onefiveten/onefiveten/config"
+	"github.com/onefiveten/onefiveten/probe"
 	"github.com/onefiveten/onefiveten/rules"
 )
 
@@ -34,7 +35,7 @@ func (a *app) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.unwise = s.unwise(canPing)
+	f.unwise = s.unwise(probe.CheckICMP)
 	if !a.checkOnly { // --config.check asks nobody
 		a.compare(ctx, s, &f)
 	}

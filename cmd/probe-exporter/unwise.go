@@ -14,9 +14,6 @@ import (
 	"github.com/onefiveten/onefiveten/config"
 )
 
-// canPing tells why this process could not send a ping.
-func canPing() error { return nil }
-
 // unwise tells what works and had better be otherwise. It looks at the files that
 // the settings name, on the machine that it runs on.
 func (s *settings) unwise(ping func() error) config.Mistakes {
