@@ -65,8 +65,18 @@ func (p *Prober) run(ctx context.Context, target string, explain bool) Result {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			result.Reason = Internal
 		}
+		// Libraries take what the deadline has cut short for malformed.
+		if result.Reason == Protocol && late(ctx) {
+			result.Reason = Timeout
+		}
 	}
 	return result
+}
+
+// late tells whether the deadline has come.
+func late(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
 }
 
 // run is one probe on its way.
