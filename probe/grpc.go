@@ -26,7 +26,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// maxHealth bounds the answer of a health service, in bytes: a real one has 7.
+// maxHealth bounds the answer of a health service, and its header, in bytes: a
+// real one has 7.
 const maxHealth = 64 << 10
 
 // GRPC is the grpc block of a module: it asks the health service of gRPC
@@ -355,7 +356,7 @@ type link struct {
 func (l *link) options(authority string) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithContextDialer(l.take), grpc.WithTransportCredentials(l), grpc.WithAuthority(authority), grpc.WithStatsHandler(l),
-		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0),
+		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0), grpc.WithMaxHeaderListSize(maxHealth),
 		grpc.WithUserAgent("Probe-Exporter"), grpc.WithReadBufferSize(4 << 10), grpc.WithWriteBufferSize(4 << 10),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxHealth)),
 	}
