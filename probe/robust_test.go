@@ -94,8 +94,8 @@ func frame(kind, flags byte, payload string) string {
 // fields are header fields as HPACK writes them plainly, 14 bytes each.
 func fields(n int) string { return strings.Repeat("\x00\x01x\x0aaaaaaaaaaa", n) }
 
-// secured makes a server one over TLS that agrees on a protocol.
-func secured(pair tls.Certificate, protocol string, talk func(net.Conn)) func(net.Conn) {
+// encrypted makes a server one over TLS that agrees on a protocol.
+func encrypted(pair tls.Certificate, protocol string, talk func(net.Conn)) func(net.Conn) {
 	settings := &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{protocol}}
 	return func(conn net.Conn) {
 		over := tls.Server(conn, settings)
@@ -124,7 +124,7 @@ func nasties(t testing.TB) []nasty {
 		health = "{prober: grpc}"
 	)
 	h2, rpc := "{prober: http, http: {preferred_ip_protocol: ip4"+trust+"}}", "{prober: grpc, grpc: {tls: true"+trust+"}}"
-	over := func(protocol string, talk func(net.Conn)) func(net.Conn) { return secured(pair, protocol, talk) }
+	over := func(protocol string, talk func(net.Conn)) func(net.Conn) { return encrypted(pair, protocol, talk) }
 	endlessHeader := settings + frame(1, 0, fields(1000))
 	more := frame(9, 0, fields(1000))
 	return []nasty{
@@ -251,9 +251,9 @@ func cutShort(conn net.Conn) {
 	conn.Write(append(query[:n], "\xc0\x0c\x00\x01\x00"...))
 }
 
-// soon is enough for a server on loopback to begin, and short for one that
+// brief is enough for a server on loopback to begin, and short for one that
 // never ends.
-const soon = 60 * time.Millisecond
+const brief = 60 * time.Millisecond
 
 func TestRobust_EveryProtocolGivesTheReasonForEveryNastyServer(t *testing.T) {
 	for _, n := range nasties(t) {
@@ -261,7 +261,7 @@ func TestRobust_EveryProtocolGivesTheReasonForEveryNastyServer(t *testing.T) {
 			t.Parallel()
 			timeout := 30 * time.Second
 			if n.want == Timeout {
-				timeout = soon
+				timeout = brief
 			}
 			r := within(t, timeout, n.module, n.open(t))
 			wantReason(t, r, n.want, "")
