@@ -28,6 +28,7 @@ func (h ward) Check(ctx context.Context, r *grpc_health_v1.HealthCheckRequest) (
 		select {
 		case <-time.After(3 * time.Second): // who keeps a deadline of one has gone by then
 		case <-ctx.Done():
+			return nil, status.FromContextError(ctx.Err()).Err()
 		case <-h.end.Done():
 		}
 	case "denied":
