@@ -282,3 +282,16 @@ func TestLog_OfProbesHasALevelOfItsOwn(t *testing.T) {
 		}
 	}
 }
+
+// TestFailures_OfTheOwnScheduleAreShown goes the whole way: a target that nobody
+// listens on, up to the page.
+func TestFailures_OfTheOwnScheduleAreShown(t *testing.T) {
+	r := start(t, "--config.file="+write(t, strings.ReplaceAll(house, "HOST", "127.0.0.1:1")), "--observer=a")
+	text := r.eventually("/failures", "probe=shop-nodes service=shop target=http://127.0.0.1:1/ node=n1 zone=za\n", "probe=shop-entry service=shop target=127.0.0.1:1\n", "  refused after ", " at 127.0.0.1: ")
+	if strings.Contains(text, "hidden") {
+		t.Errorf("a secret is shown:\n%s", text)
+	}
+	if page := r.get("/failures?format=html"); !strings.Contains(page, "<td class=\"failure\">refused</td>") || !strings.Contains(page, "<td>127.0.0.1</td>") {
+		t.Error(page)
+	}
+}
