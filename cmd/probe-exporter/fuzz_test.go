@@ -34,7 +34,7 @@ func FuzzLoad(f *testing.F) {
 		s, err := parse(&sources{all: []config.Source{{File: "f.yml", Text: text}}}, "")
 		if err != nil {
 			var all config.Mistakes
-			if !errors.As(err, &all) || len(all) == 0 || strings.Contains(err.Error(), "topsecret") {
+			if !errors.As(err, &all) || len(all) == 0 {
 				t.Fatalf("want mistakes, got %v", err)
 			}
 			return
