@@ -191,3 +191,20 @@ func TestAutoReload_LooksAtNoFileThatHasNotChanged(t *testing.T) {
 		t.Errorf("want two more:\n%s", log.String())
 	}
 }
+
+func TestFiles_TargetsInFilesAreRelativeToo(t *testing.T) {
+	dir := folder(t, map[string]string{"conf.d/a.yml": "modules: {tcp: {prober: tcp, timeout: 1s}}\n", "conf.d/b.yml": `probes:
+- {name: one, service: s, module: tcp, interval: 5s, file_sd: {files: [t/*.yml]}}
+- {name: two, service: s, module: tcp, interval: 5s, file_sd: {files: [t/*.json]}}
+services: [{name: s, owner: o}]
+`})
+	s, err := load(files{dir: filepath.Join(dir, "conf.d")}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"t/*.yml", "t/*.json"} {
+		if got := s.Probes[i].FileSD.Files[0]; got != filepath.Join(dir, "conf.d", want) {
+			t.Errorf("got %s", got)
+		}
+	}
+}
