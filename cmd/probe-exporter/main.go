@@ -77,6 +77,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	// The library ends the process on --help and --version unless it is told not to.
 	k.UsageWriter(a.stdout).ErrorWriter(a.stderr).Terminate(func(c int) { code = c })
 	k.Version(version.Print("probe-exporter")).HelpFlag.Short('h')
+	k.UsageTemplate(kingpin.LongHelpTemplate) // with the flags of every command
 	a.define(k)
 	command, err := k.Parse(args)
 	if code >= 0 { // --help, --version

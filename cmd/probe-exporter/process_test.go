@@ -282,3 +282,19 @@ func TestProfiles_AreServedOnlyWhenAskedFor(t *testing.T) {
 		}
 	}
 }
+
+func TestUsage_EveryFlagOfBlackboxExporterIsThere(t *testing.T) {
+	file := write(t, "modules: {tcp: {prober: tcp}}\n")
+	all := []string{
+		"--config.file=" + file, "--timeout-offset=0.25", "--log.prober=warn", "--config.enable-auto-reload", "--config.auto-reload-interval=60", "--history.limit=5",
+		"--web.external-url=http://a.test/x", "--web.route-prefix=/y", "--no-web.systemd-socket", "--web.config.file=", "--log.level=WARN", "--log.format=json", "--no-config.check",
+	}
+	_, help, _ := call(t, "-h")
+	for _, flag := range append(all, "--web.listen-address", "--version", "--help") {
+		name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(flag, "--"), "no-"), "=")
+		if !strings.Contains(help, "--"+name) && !strings.Contains(help, "--[no-]"+name) {
+			t.Errorf("--help does not name %s", name)
+		}
+	}
+	start(t, all...).get("/y/-/healthy")
+}
