@@ -288,7 +288,7 @@ func (c *call) refused(err error, l *link) error {
 		c.note("refused", "code", said.Code(), "message", shorten([]byte(said.Message())))
 	}
 	broken, answered := l.outcome()
-	err = fmt.Errorf("checking the health of service %q: %s: %s", c.Service, said.Code(), said.Message())
+	err = fmt.Errorf("checking the health of service %q: %s: %s", c.Service, said.Code(), oneLine(said.Message()))
 	switch {
 	case said.Code() == codes.DeadlineExceeded, c.ctx.Err() != nil:
 		return &failure{Timeout, err}
@@ -298,6 +298,17 @@ func (c *call) refused(err error, l *link) error {
 		return &failure{reasonOf(broken, Protocol), err}
 	}
 	return &failure{Protocol, err}
+}
+
+// oneLine is the beginning of a message, which may hold a page that a server
+// sent instead of an answer.
+func oneLine(text string) string {
+	const most = 300
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
 }
 
 // failed sets the code of a probe that ran out of time: whether the connection

@@ -131,7 +131,7 @@ func TestGRPC_EveryReasonOfAFailure(t *testing.T) {
 	site, _ := secureSite(t, false, func(http.ResponseWriter, *http.Request) {})
 	site.Config.ErrorLog = log.New(io.Discard, "", 0) // it is asked for what it does not speak
 	other := serve(t, func(c net.Conn) { silent(tls.Server(c, &tls.Config{Certificates: site.TLS.Certificates})) })
-	http2, authority := secureSite(t, true, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") })
+	http2, authority := secureSite(t, true, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>\n"+strings.Repeat("x", 9000)) })
 	missing, authority2 := secureSite(t, true, http.NotFound)
 	denied := services(t, "127.0.0.1:0", grpc.UnaryInterceptor(func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
 		return nil, status.Error(codes.Unauthenticated, "who are you")
@@ -170,6 +170,9 @@ func TestGRPC_EveryReasonOfAFailure(t *testing.T) {
 		r := ask(t, "{prober: grpc, grpc: {"+c.grpc+"}}", c.target)
 		wantReason(t, r, c.want, c.text)
 		wantValue(t, r, "probe_grpc_status_code", float64(c.code))
+		if text := r.Err.Error(); len(text) > 500 || strings.Contains(text, "\n") {
+			t.Errorf("the error is no short line: %q", text)
+		}
 		for _, s := range r.Samples {
 			if s.Name == "probe_grpc_healthcheck_response" && (s.Value == 1) != (s.Labels[0].Value == c.status) {
 				t.Errorf("%s: %v is %v", c.text, s.Labels, s.Value)
@@ -259,6 +262,16 @@ func TestGRPC_ExpiryOfARefusedCertificateIsShown(t *testing.T) {
 	wantReason(t, r, Status, "NotFound")
 	wantValue(t, r, "probe_ssl_earliest_cert_expiry", float64(site.Certificate().NotAfter.Unix()))
 	wantValue(t, r, "probe_grpc_ssl", 1)
+}
+
+// As in blackbox_exporter.
+func TestGRPC_OtherHostnameChangesNothing(t *testing.T) {
+	_, address, ca := secureServices(t)
+	p, err := prober(t, "{prober: grpc, grpc: {tls: true, tls_config: {ca_file: "+ca+"}}}").Named("other.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSuccess(t, p.Run(t.Context(), address)) // the certificate is good for 127.0.0.1
 }
 
 func TestGRPC_TargetsOfAllForms(t *testing.T) {

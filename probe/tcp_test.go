@@ -9,8 +9,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 func fingerprint(raw []byte) string { return fmt.Sprintf("%x", sha256.Sum256(raw)) }
@@ -214,6 +217,26 @@ func TestTCP_PortMayBeTheNameOfAService(t *testing.T) {
 		_, port, err := hostPort(target)
 		if want := map[string]uint16{"http": 80, "https": 443, "ssh": 22}[target[strings.LastIndex(target, ":")+1:]]; err != nil || port != want {
 			t.Errorf("%s: got %d, %v", target, port, err)
+		}
+	}
+}
+
+func TestConverse_MistakesAreToldAtLoad(t *testing.T) {
+	for _, block := range []string{"tcp", "unix"} {
+		var m Module
+		text := "{prober: BLOCK, BLOCK: {query_response: [{send: a}, {send: a, send_file: b}, {expect: a, expect_bytes: b}, {send: a, labels: [{name: a, value: b}]}]}}"
+		if err := yaml.Unmarshal([]byte(strings.ReplaceAll(text, "BLOCK", block)), &m); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		m.Check(func(path, text string) { got = append(got, path+": "+text) })
+		want := []string{
+			block + ".query_response[1].send_file: send is given too; want one of the two",
+			block + ".query_response[2].expect_bytes: expect is given too; want one of the two",
+			block + ".query_response[3].labels: want an expect to take their values from",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q", got)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // socket starts a server at a unix socket that treats every connection by talk.
@@ -132,4 +133,30 @@ func TestUnix_ExpiryOfARefusedCertificateIsShown(t *testing.T) {
 	r := ask(t, "{prober: unix, unix: {tls: true, tls_config: {server_name: example.com}}}", path)
 	wantReason(t, r, Certificate, "unknown authority")
 	wantValue(t, r, "probe_ssl_earliest_cert_expiry", float64(s.Certificate().NotAfter.Unix()))
+}
+
+func TestUnix_EndsAtItsDeadline(t *testing.T) {
+	path := socket(t, silent)
+	for _, text := range []string{"query_response: [{expect: x}]", "query_response: [{expect_bytes: x}]", "tls: true, tls_config: {insecure_skip_verify: true}"} {
+		wantReason(t, within(t, 50*time.Millisecond, "{prober: unix, unix: {"+text+"}}", path), Timeout, "")
+	}
+}
+
+// As in blackbox_exporter.
+func TestUnix_OtherHostnameChangesNothing(t *testing.T) {
+	p, err := prober(t, "{prober: unix, unix: {tls: true}}").Named("example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantReason(t, p.Run(t.Context(), socket(t, silent)), Internal, "there is no host name to verify")
+}
+
+func TestUnix_PathThatIsTooLongIsToldBefore(t *testing.T) {
+	m := Module{Prober: "unix"}
+	if err := m.CheckTarget("/run/shop.sock"); err != nil {
+		t.Error(err)
+	}
+	if err := m.CheckTarget("/" + strings.Repeat("long", 50)); err == nil || !strings.HasPrefix(err.Error(), "target: the path of the socket has 201 bytes; want ") {
+		t.Errorf("got %v", err)
+	}
 }
