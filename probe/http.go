@@ -66,6 +66,11 @@ func (h *HTTP) UnmarshalYAML(unmarshal func(any) error) error {
 		h.HTTPClientConfig.FollowRedirects = !*h.NoFollowRedirects
 	}
 	h.Compression = strings.ToLower(h.Compression)
+	for i, version := range h.ValidHTTPVersions {
+		if version == "HTTP/2" { // as in the example of blackbox_exporter, where no answer is of it
+			h.ValidHTTPVersions[i] = "HTTP/2.0"
+		}
+	}
 	return h.HTTPClientConfig.Validate()
 }
 
@@ -151,7 +156,7 @@ func (h *HTTP) checkVersions(report func(path, text string)) {
 		path := fmt.Sprintf("valid_http_versions[%d]", i)
 		switch version {
 		case "HTTP/1.0", "HTTP/1.1", "HTTP/2.0":
-		case "HTTP/3.0":
+		case "HTTP/3", "HTTP/3.0":
 			report(path, "HTTP/3 is known, not yet available; want HTTP/1.0, HTTP/1.1 or HTTP/2.0")
 		default:
 			report(path, fmt.Sprintf("want HTTP/1.0, HTTP/1.1 or HTTP/2.0, got %q", version))

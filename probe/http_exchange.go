@@ -335,8 +335,10 @@ func (x *exchange) report() {
 	if x.conditions() {
 		x.add("probe_failed_due_to_cel", "1 when a condition on the JSON body made the probe fail.", flag[x.badValue])
 	}
-	if modified, err := http.ParseTime(a.Header.Get("Last-Modified")); err == nil {
-		x.add("probe_http_last_modified_timestamp_seconds", "Unix time in the header Last-Modified.", float64(modified.Unix()))
+	if text := a.Header.Get("Last-Modified"); text != "" {
+		if modified, err := http.ParseTime(text); err == nil {
+			x.add("probe_http_last_modified_timestamp_seconds", "Unix time in the header Last-Modified.", float64(modified.Unix()))
+		}
 	}
 	switch {
 	case a.TLS != nil:

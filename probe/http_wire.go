@@ -252,7 +252,7 @@ func (x *exchange) readAnswer(req *http.Request, w *wire) (*http.Response, error
 			return nil, &failure{Size, fmt.Errorf("header of the answer is larger than %d bytes", maxHeader)}
 		case err != nil:
 			return nil, fmt.Errorf("reading the answer: %w", err)
-		case answer.StatusCode >= 200 || answer.StatusCode == http.StatusSwitchingProtocols:
+		case answer.StatusCode/100 != 1 || answer.StatusCode == http.StatusSwitchingProtocols:
 			return answer, nil
 		}
 	}

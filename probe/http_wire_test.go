@@ -111,6 +111,8 @@ func TestHTTP_JudgesAnswersOfHTTP2(t *testing.T) {
 		{"fail_if_body_matches_regexp: [GET]", "/", "body matches"},
 		{"fail_if_header_matches: [{header: X-State, regexp: warm}]", "/", "header X-State matches"},
 		{"valid_status_codes: [204]", "/", "status is 200"},
+		{"valid_http_versions: [HTTP/2]", "/", ""}, // as people write it
+		{"valid_http_versions: [HTTP/1.0, HTTP/1.1]", "/", "version is HTTP/2.0"},
 		{"body_size_limit: 4B", "/", "larger than 4 bytes"},
 		{"fail_if_ssl: true", "/", "went over TLS"},
 	} {
@@ -220,6 +222,26 @@ func TestHTTP_RedirectsThatLeadNowhereAreOfTheServer(t *testing.T) {
 	r := ask(t, "{prober: http, http: {valid_status_codes: [301]}}", serve(t, says("HTTP/1.1 301 Moved\r\n\r\n")))
 	wantSuccess(t, r)
 	wantValue(t, r, "probe_http_redirects", 0)
+}
+
+func TestHTTP_OddAnswersAreAnswers(t *testing.T) {
+	for text, want := range map[string]float64{"HTTP/1.1 000 Nothing\r\n\r\n": 0, "HTTP/1.1 999 ?\r\n\r\n": 999, "HTTP/1.0 600 \r\n\r\n": 600} {
+		r := ask(t, "{prober: http}", serve(t, says(text)))
+		wantReason(t, r, Status, "want 2xx")
+		wantValue(t, r, "probe_http_status_code", want)
+	}
+}
+
+func TestHTTP_TakesEveryFormOfLastModified(t *testing.T) {
+	for text, want := range map[string]bool{
+		"Mon, 02 Jan 2006 15:04:05 GMT": true, "Monday, 02-Jan-06 15:04:05 GMT": true, "Mon Jan  2 15:04:05 2006": true, "yesterday": false, "": false,
+	} {
+		r := ask(t, "{prober: http}", serve(t, says("HTTP/1.1 200 OK\r\nLast-Modified: "+text+"\r\n\r\n")))
+		wantSuccess(t, r)
+		if got, there := value(r, "probe_http_last_modified_timestamp_seconds"); there != want || there && got != 1136214245 {
+			t.Errorf("%q: got %v (present: %v)", text, got, there)
+		}
+	}
 }
 
 func TestHTTP_MethodAfterEachRedirect(t *testing.T) {
