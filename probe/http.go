@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -75,7 +76,7 @@ func (h *HTTP) UnmarshalYAML(unmarshal func(any) error) error {
 }
 
 // MarshalYAML writes the block with the values of all headers masked that may
-// carry a secret: all but the few that never do.
+// carry a secret: all but the few that never do. What OAuth sends is masked, too.
 func (h HTTP) MarshalYAML() (any, error) {
 	h.Headers = maps.Clone(h.Headers)
 	for name := range h.Headers {
@@ -84,6 +85,17 @@ func (h HTTP) MarshalYAML() (any, error) {
 		default:
 			h.Headers[name] = "<secret>"
 		}
+	}
+	if o := h.HTTPClientConfig.OAuth2; o != nil {
+		masked := *o
+		masked.EndpointParams = maps.Clone(o.EndpointParams) // which may be a password
+		for name := range masked.EndpointParams {
+			masked.EndpointParams[name] = "<secret>"
+		}
+		if u, err := url.Parse(o.TokenURL); err == nil && u.User != nil {
+			masked.TokenURL = u.Redacted()
+		}
+		h.HTTPClientConfig.OAuth2 = &masked
 	}
 	type plain HTTP
 	return plain(h), nil

@@ -293,6 +293,26 @@ func TestClient_UsesEverySettingOfTLS(t *testing.T) {
 	}
 }
 
+func TestClient_SecretsAreMaskedWhenTheModuleIsShown(t *testing.T) {
+	var m Module
+	text := `{prober: http, http: {headers: {Cookie: topsecret, X-Token: topsecret, Accept: text/html}, http_headers: {X-A: {secrets: [topsecret]}},
+		proxy_url: 'http://me:topsecret@proxy', proxy_connect_header: {X-P: [topsecret]}, oauth2: {client_id: us, client_secret: topsecret,
+		token_url: 'https://me:topsecret@tokens/', endpoint_params: {password: topsecret}}}}`
+	if err := yaml.Unmarshal([]byte(text), &m); err != nil {
+		t.Fatal(err)
+	}
+	out, err := yaml.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shown := string(out); strings.Contains(shown, "topsecret") || !strings.Contains(shown, "Accept: text/html") {
+		t.Errorf("shown:\n%s", shown)
+	}
+	if m.HTTP.HTTPClientConfig.OAuth2.EndpointParams["password"] != "topsecret" {
+		t.Error("to show the module has changed it")
+	}
+}
+
 func TestClient_MistakesAreFoundWhenTheFileIsRead(t *testing.T) {
 	const oauth = "oauth2: {client_id: a, token_url: 'http://t', "
 	for text, want := range map[string]string{

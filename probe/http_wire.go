@@ -108,8 +108,8 @@ func (x *exchange) hop(u *url.URL) (netip.AddrPort, error) {
 		service = map[bool]string{true: "443", false: "80"}[u.Scheme == "https"]
 	}
 	port, err := strconv.ParseUint(service, 10, 16)
-	if err != nil || u.Hostname() == "" { // of a redirect: the target was checked before
-		return netip.AddrPort{}, &failure{Protocol, errors.New("redirected to a URL without a host, or to a port beyond 65535")}
+	if err != nil || port == 0 || u.Hostname() == "" { // of a redirect: the target was checked before
+		return netip.AddrPort{}, &failure{Protocol, errors.New("redirected to a URL without a host, or to a port that is not from 1 to 65535")}
 	}
 	addr := x.addr
 	if !x.home(u) {
@@ -195,18 +195,19 @@ func (x *exchange) http1(req *http.Request, conn net.Conn, release func()) (*htt
 	// The request is the client's own and goes nowhere else, so it may be changed.
 	req.Close = !upgrades(req.Header)
 	sent := w.send(req)
-	var unsent error
 	body := &wireBody{release: func() {
 		release()
-		unsent = sent()
+		sent.wait()
 		w.in.R = nil
 		x.wires.Put(w)
 	}}
 	answer, err := x.readAnswer(req, w)
 	if err != nil {
+		unsent := sent.failed()
 		body.Close()
 		if unsent != nil && reasonOf(err, Reset) == Reset {
-			err = fmt.Errorf("sending the request: %w", unsent)
+			// The library hides what it was, and it was this.
+			err = &failure{Reset, fmt.Errorf("sending the request: %w", unsent)}
 		}
 		return nil, fail(Protocol, err)
 	}
@@ -220,9 +221,14 @@ func (x *exchange) http1(req *http.Request, conn net.Conn, release func()) (*htt
 // may not fit on the way to a server that answers without reading it.
 const maxAtOnce = 32 << 10
 
-// send writes the request, a large one while the answer is read. The function
-// that it gives waits for the end and tells the error.
-func (w *wire) send(req *http.Request) func() error {
+// sending is a request on its way.
+type sending struct {
+	done chan error // of a large one, until its end is known
+	err  error
+}
+
+// send writes the request, a large one while the answer is read.
+func (w *wire) send(req *http.Request) *sending {
 	write := func() error {
 		if err := req.Write(w.writer); err != nil {
 			return err
@@ -230,12 +236,29 @@ func (w *wire) send(req *http.Request) func() error {
 		return w.writer.Flush()
 	}
 	if req.ContentLength <= maxAtOnce {
-		err := write()
-		return func() error { return err }
+		return &sending{err: write()}
 	}
-	done := make(chan error, 1)
-	go func() { done <- write() }()
-	return func() error { return <-done }
+	s := &sending{done: make(chan error, 1)}
+	go func() { s.done <- write() }()
+	return s
+}
+
+// wait waits for the end.
+func (s *sending) wait() {
+	if s.done != nil {
+		s.err = <-s.done
+		s.done = nil
+	}
+}
+
+// failed gives the error so far.
+func (s *sending) failed() error {
+	select {
+	case s.err = <-s.done:
+		s.done = nil
+	default:
+	}
+	return s.err
 }
 
 // readAnswer reads the header of the final answer and skips those before it

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/andybalholm/brotli"
 	"github.com/google/go-cmp/cmp"
@@ -130,8 +131,17 @@ func TestHTTP_ReadsTheAnswerToABodyThatNobodyReads(t *testing.T) {
 		io.WriteString(conn, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
 		<-t.Context().Done() // the connection stays, and nothing more is read
 	})
-	r := ask(t, "{prober: http, http: {method: POST, body: "+strings.Repeat("x", 16<<20)+"}}", early)
-	wantReason(t, r, Status, "status is 413")
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, make([]byte, 16<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	module := "{prober: http, http: {method: POST, body_file: " + large + "}}"
+	wantReason(t, ask(t, module, early), Status, "status is 413")
+	// Who hangs up instead has reset the connection.
+	wantReason(t, ask(t, module, serve(t, func(conn net.Conn) { readHeader(conn) })), Reset, "")
+	// And who neither reads nor answers is left at the deadline.
+	stuck := serve(t, func(net.Conn) { <-t.Context().Done() })
+	wantReason(t, within(t, 200*time.Millisecond, module, stuck), Timeout, "")
 }
 
 func TestHTTP_NameInTLSIsThatOfTheHostHeader(t *testing.T) {
@@ -206,7 +216,8 @@ func TestHTTP_TakesEveryFormOfTarget(t *testing.T) {
 func TestHTTP_RedirectsThatLeadNowhereAreOfTheServer(t *testing.T) {
 	for location, want := range map[string]string{
 		"http:///x":                    "without a host",
-		"http://127.0.0.1:99999/":      "to a port beyond 65535",
+		"http://127.0.0.1:99999/":      "to a port that is not from 1 to 65535",
+		"http://127.0.0.1:0/":          "to a port that is not from 1 to 65535",
 		"ftp://127.0.0.1/":             `scheme "ftp"`,
 		"http://topsecret:x@[::1":      "the header Location is no URL",
 		"http://\u2024\u00ad.test/":    "redirected to a host that is no name",
