@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/common/config"
 	"github.com/prometheus/common/version"
+	"golang.org/x/net/http/httpguts"
 )
 
 // HTTP is the http block of a module.
@@ -196,10 +197,17 @@ func checkHeaders(headers map[string]string, report func(path, text string)) {
 			report(name, fmt.Sprintf("%q is no name of a header", name))
 		case control:
 			report(name, "the value holds a line end or another control character")
-		case textproto.CanonicalMIMEHeaderKey(name) == "Host" && strings.ContainsAny(value, " /"):
+		case textproto.CanonicalMIMEHeaderKey(name) == "Host" && !sendable(value):
 			report(name, "the value is no host")
 		}
 	}
+}
+
+// sendable tells whether a host can stand in a request. The library finds that
+// out when the connection stands.
+func sendable(host string) bool {
+	ascii, err := httpguts.PunycodeHostPort(host)
+	return err == nil && httpguts.ValidHostHeader(ascii) && !strings.ContainsAny(ascii, " /")
 }
 
 // checkMatches wants both halves of each rule: a rule without an expression
@@ -304,6 +312,9 @@ func (p *Prober) useHTTP(hostname string) error {
 	}
 	if h.Compression != "" {
 		h.header.Set("Accept-Encoding", h.Compression)
+	}
+	if !sendable(hostname) {
+		return fmt.Errorf("hostname %q is no host", hostname)
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.Headers)) { // of two that differ in case the last counts
 		value := h.Headers[name]

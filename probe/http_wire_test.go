@@ -372,6 +372,15 @@ func TestHTTP_MissingFilesOfTLSLeaveNoRequest(t *testing.T) {
 	}
 }
 
+func TestHTTP_RefusesAHostnameThatCannotBeSent(t *testing.T) {
+	p := prober(t, "{prober: http}")
+	for name, fine := range map[string]bool{"shop.test": true, "shop.test:80": true, "[::1]:80": true, "bücher.test": true, "a b": false, "a/b": false, "a\r\nX: y": false, "a\x00": false} {
+		if _, err := p.Named(name); (err == nil) != fine {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
 func TestHTTP_UserAgentNamesBoth(t *testing.T) {
 	if got := userAgent(); !strings.HasPrefix(got, "Probe-Exporter") || !strings.Contains(got, "Blackbox-Exporter") {
 		t.Errorf("got %q", got)
