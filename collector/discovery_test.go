@@ -619,6 +619,36 @@ func TestHTTPDiscovery_AnotherServerTakesOverOnceItAnswers(t *testing.T) {
 	wantTargets(t, "after a late answer of the first", c, "http://n2/ http://n3/")
 }
 
+// A probe that reads from two places was last read when the older of them was;
+// one that is gone is not brought back by an answer that comes late.
+func TestDiscovery_SuccessIsThatOfEverySource(t *testing.T) {
+	s, dir := newServer(t), newFolder(t)
+	s.says(listed("[]"))
+	dir.write("a.yml", "- [")
+	c := New("a", log.NewNopLogger())
+	applied(t, c, &fake{}, discovering(`http_sd: {url: "`+s.URL+`"}`, dir.sd("*.yml")))
+	if err := once(t, c); err == nil {
+		t.Error("want the error of the file")
+	}
+	const never = `
+# HELP probe_discovery_failures_total Readings of targets that failed, in part or as a whole.
+# TYPE probe_discovery_failures_total counter
+probe_discovery_failures_total{probe="shop-nodes"} 2
+# HELP probe_discovery_last_success_timestamp_seconds Last time that all targets of the probe could be read, 0: never.
+# TYPE probe_discovery_last_success_timestamp_seconds gauge
+probe_discovery_last_success_timestamp_seconds{probe="shop-nodes"} 0
+`
+	names := []string{"probe_discovery_failures_total", "probe_discovery_last_success_timestamp_seconds"}
+	own(t, c, never, names...)
+	stale := c.force.sources
+	applied(t, c, &fake{}, shop)
+	for _, s := range stale {
+		found, err := s.reading(t.Context())
+		c.take(s, found, err)
+	}
+	own(t, c, "", names...)
+}
+
 // The whole way, with a server that is down at the start.
 func TestHTTPDiscovery_StartsWithoutTargetsAndTriesAgain(t *testing.T) {
 	s := newServer(t)

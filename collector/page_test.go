@@ -381,6 +381,30 @@ func TestPage_TakesTheSeriesOfEveryProtocol(t *testing.T) {
 	})
 }
 
+// Phases are the same for all targets, addresses differ: what is shared must not
+// grow with them.
+func TestSamples_LabelsAreSharedWithinABound(t *testing.T) {
+	c := many(t, 2)
+	one, two := c.table.Load().targets[0].state.shown.Load(), c.table.Load().targets[1].state.shown.Load()
+	for i := range one.samples {
+		if one.samples[i].labels != two.samples[i].labels {
+			t.Errorf("two targets hold labels %s each", one.samples[i].labels.text)
+		}
+	}
+	target := c.table.Load().targets[0]
+	for i := range 1000 {
+		r := httpResult()
+		r.Samples = append(r.Samples, probe.Sample{Name: "probe_resolved_address_info", Help: "Address", Labels: []probe.Label{{Name: "address", Value: fmt.Sprint(i)}}, Value: 1})
+		target.finish(c, r)
+	}
+	if got := len(c.families.shared[c.families.get("probe_resolved_address_info", "")]); got != maxShared {
+		t.Errorf("got %d sets of labels of one family, want %d", got, maxShared)
+	}
+	if got := lines(text(t, c), "probe_resolved_address_info"); !strings.HasSuffix(got, `address="999"} 1`+"\n") || strings.Count(got, "\n") != 1 {
+		t.Errorf("got %s, want the last address alone", got)
+	}
+}
+
 // samplesOf reads series in the text format, each of the value 1.
 func samplesOf(t *testing.T, series string) (all []probe.Sample) {
 	t.Helper()

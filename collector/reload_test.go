@@ -14,13 +14,19 @@ import (
 	"github.com/onefiveten/onefiveten/probe"
 )
 
-// apply puts a changed text in force.
+// apply puts a changed text in force and lets the schedule follow it, in a bubble.
 func apply(t *testing.T, c *Collector, f *fake, text string, changes ...string) {
 	t.Helper()
-	if err := c.Apply(parse(t, strings.NewReplacer(changes...).Replace(text)), f.modules(), proved); err != nil {
+	applied(t, c, f, strings.NewReplacer(changes...).Replace(text))
+	synctest.Wait()
+}
+
+// applied puts a text in force.
+func applied(t *testing.T, c *Collector, f *fake, text string) {
+	t.Helper()
+	if err := c.Apply(parse(t, text), f.modules(), proved); err != nil {
 		t.Fatalf("Apply: %v", err)
 	}
-	synctest.Wait()
 }
 
 // inFault begins a collector and brings its target into a fault.
