@@ -117,6 +117,25 @@ func (h *HTTPSD) check(r reporter) {
 // discovers tells whether targets of the probe are found rather than written.
 func (p Probe) discovers() bool { return p.FileSD != nil || p.HTTPSD != nil }
 
+// CheckFiles reads the files of every file_sd as they are now, and reports what
+// cannot be read and which targets would be left out. None of it keeps Apply from
+// putting the settings in force. They must have passed Check.
+func (s Settings) CheckFiles(modules map[string]Module, report func(path, text string)) {
+	for i, p := range s.Probes {
+		if p.FileSD == nil {
+			continue
+		}
+		r := reporter(report).under("probes[%d].file_sd.files", i)
+		found, err := p.FileSD.read(context.Background(), nil)
+		r.unless(err == nil, "", "%v", err)
+		r.unless(err != nil || len(found) > 0, "", "there is no such file yet")
+		_, refused := p.admit(found, modules[p.Module].CheckTarget)
+		for _, text := range refused {
+			r("", "left out: "+text)
+		}
+	}
+}
+
 // source is where further targets of a probe come from. A reload makes all of
 // them anew; what they have found is handed on.
 type source struct {

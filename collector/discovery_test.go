@@ -326,6 +326,26 @@ func TestDiscovery_TwoProbesMayFindTheSameTargets(t *testing.T) {
 	})
 }
 
+func TestCheckFiles_TellsWhatIsWrongWithTheFilesNow(t *testing.T) {
+	dir := newFolder(t)
+	s := parse(t, discovering(dir.sd("*.yml"), "targets: [{url: n0}]"))
+	check := func() (got string) {
+		s.CheckFiles((&fake{}).modules(), func(path, text string) { got += path + ": " + text + "\n" })
+		return strings.ReplaceAll(got, dir.dir+string(filepath.Separator), "")
+	}
+	if got, want := check(), "probes[0].file_sd.files: there is no such file yet\n"; got != want {
+		t.Errorf("without a file: got %q, want %q", got, want)
+	}
+	dir.write("a.yml", "- targets: [n0, n1]\n")
+	dir.write("b.yml", "")
+	want := `probes[0].file_sd.files: reading b.yml: it is empty, want [] for no targets
+probes[0].file_sd.files: left out: a.yml: group 1, target 1: it is a target of this probe already
+`
+	if diff := cmp.Diff(want, check()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // More targets than the bound are left out, wherever they were found.
 func TestDiscovery_NumberOfTargetsIsBounded(t *testing.T) {
 	found := lists{}

@@ -17,8 +17,11 @@
 //
 //	settings.go   the configuration and its defaults; check.go its mistakes
 //	collector.go  Apply: from settings to targets, keeping what may be kept
+//	discovery.go  targets from files and servers, read again and again
+//	lists.go      what those say: from a text to targets
 //	schedule.go   Run: when each target is probed
 //	target.go     one run: from the prober's result to the next snapshot
+//	failures.go   the last failed runs of each target
 //	samples.go    the series that probers give, made fit for the page
 //	page.go       the page, family by family; info.go what changes on reload only
 //	text.go       the page as text; proto.go as protobuf
