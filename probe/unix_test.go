@@ -136,7 +136,7 @@ func TestUnix_ExpiryOfARefusedCertificateIsShown(t *testing.T) {
 }
 
 func TestUnix_EndsAtItsDeadline(t *testing.T) {
-	path := socket(t, silent)
+	path := socketPath(t, silent)
 	for _, text := range []string{"query_response: [{expect: x}]", "query_response: [{expect_bytes: x}]", "tls: true, tls_config: {insecure_skip_verify: true}"} {
 		wantReason(t, within(t, 50*time.Millisecond, "{prober: unix, unix: {"+text+"}}", path), Timeout, "")
 	}
@@ -148,7 +148,7 @@ func TestUnix_OtherHostnameChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantReason(t, p.Run(t.Context(), socket(t, silent)), Internal, "there is no host name to verify")
+	wantReason(t, p.Run(t.Context(), socketPath(t, silent)), Internal, "there is no host name to verify")
 }
 
 func TestUnix_PathThatIsTooLongIsToldBefore(t *testing.T) {
