@@ -184,6 +184,20 @@ func TestConverse_SecretsOfFilesAreNeitherShownNorQuoted(t *testing.T) {
 	}
 }
 
+func TestConverse_ContentOfAFileEndsWithOneLineEnd(t *testing.T) {
+	for content, want := range map[string]string{"a": "a\n", "a\n": "a\n", "a\r\n": "a\r\n", "a\nb\n": "a\nb\n", "a\n\n": "a\n\n", "": "\n"} {
+		said := make(chan string, 1)
+		at := serve(t, func(conn net.Conn) {
+			all, _ := io.ReadAll(conn)
+			said <- string(all)
+		})
+		wantSuccess(t, ask(t, "{prober: tcp, tcp: {query_response: [{send_file: "+keep(t, content)+"}]}}", at))
+		if got := <-said; got != want {
+			t.Errorf("file %q: sent %q, want %q", content, got, want)
+		}
+	}
+}
+
 // noted gives the texts of notes with their values.
 func noted(r Result) string {
 	var b strings.Builder

@@ -358,7 +358,7 @@ type link struct {
 
 	mu       sync.Mutex
 	taken    bool
-	broken   error // of the first read that failed
+	broken   error // what ended the connection
 	answered bool  // whether the server told a status of gRPC
 }
 
@@ -387,14 +387,27 @@ func (l *link) take(context.Context, string) (net.Conn, error) {
 // Read notes why the connection ended.
 func (l *link) Read(to []byte) (int, error) {
 	n, err := l.Conn.Read(to)
-	if err != nil && !errors.Is(err, net.ErrClosed) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.broken == nil {
-			l.broken = err
-		}
-	}
+	l.ended(err)
 	return n, err
+}
+
+// Write notes why the connection ended: either side may see that first.
+func (l *link) Write(text []byte) (int, error) {
+	n, err := l.Conn.Write(text)
+	l.ended(err)
+	return n, err
+}
+
+// ended keeps the first error, but not that of this end closing.
+func (l *link) ended(err error) {
+	if err == nil || errors.Is(err, net.ErrClosed) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken == nil {
+		l.broken = err
+	}
 }
 
 // outcome tells what ended the connection, and whether the server answered.

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -159,7 +160,7 @@ func TestGRPC_EveryReasonOfAFailure(t *testing.T) {
 		{"", serve(t, hello("")), Reset, "Unavailable", codes.Unavailable, ""},
 		{"", serve(t, func(c net.Conn) { c.Read(make([]byte, 1)); reset(c) }), Reset, "Unavailable", codes.Unavailable, ""},
 		{"", secure, Reset, "Unavailable", codes.Unavailable, ""},
-		{"tls: true", plain, TLS, "TLS handshake", codes.Unavailable, ""},
+		{"tls: true", serve(t, speaks("220 mail\r\n")), TLS, "TLS handshake", codes.Unavailable, ""},
 		{"tls: true", secure, Certificate, "unknown authority", codes.Unavailable, ""},
 		{"tls: true, tls_config: {server_name: other.test, ca_file: " + ca + "}", secure, Certificate, "other.test", codes.Unavailable, ""},
 		{"tls: true, tls_config: {insecure_skip_verify: true}", host(site), TLS, "no application protocol", codes.Unavailable, ""},
@@ -181,6 +182,24 @@ func TestGRPC_EveryReasonOfAFailure(t *testing.T) {
 	}
 	for target, text := range map[string]string{"": "the URL has no host", "127.0.0.1:0": `port is "0"`, "127.0.0.1:topsecret": "it is no URL"} {
 		wantReason(t, ask(t, "{prober: grpc}", target), Internal, text)
+	}
+}
+
+// Which side of a connection sees its end first is chance.
+func TestGRPC_EndOfTheConnectionIsNotedByWritingToo(t *testing.T) {
+	near, far := net.Pipe()
+	far.Close()
+	l := &link{Conn: near}
+	if _, err := l.Write([]byte("x")); err == nil {
+		t.Fatal("written")
+	}
+	if broken, _ := l.outcome(); !errors.Is(broken, io.ErrClosedPipe) {
+		t.Errorf("got %v", broken)
+	}
+	near.Close()
+	l.Read(make([]byte, 1))
+	if broken, answered := l.outcome(); !errors.Is(broken, io.ErrClosedPipe) || answered {
+		t.Errorf("got %v, %v", broken, answered)
 	}
 }
 
