@@ -292,7 +292,7 @@ func authorized(w *world, site string, add adder) {
 		return "{oauth2: {client_id: client, client_secret: " + secret + ", token_url: 'http://" + site + "/token'}}"
 	}
 	add("oauth2", oauth("secret"), site+"/is?Authorization=Bearer+granted", "")
-	add("oauth2 refused", oauth("wrong"), site+"/ok", "protocol")
+	add("oauth2 refused", oauth("wrong"), site+"/ok", "internal")
 }
 
 func proxied(w *world, site string, add adder) {
