@@ -54,10 +54,16 @@ func checkScript(steps []queryResponse, report func(path, text string)) {
 		if step.Send != "" && step.SendFile != "" {
 			at("send_file", "send is given too; want one of the two")
 		}
-		if len(step.Labels) > 0 && step.Expect.Regexp == nil {
-			at("labels", "want an expect to take their values from")
-		}
 		checkLabels(step.Labels, at)
+	}
+}
+
+// unwiseScript reports what has no effect in a query_response.
+func unwiseScript(steps []queryResponse, report func(path, text string)) {
+	for i, step := range steps {
+		if len(step.Labels) > 0 && step.Expect.Regexp == nil {
+			report(fmt.Sprintf("query_response[%d].labels", i), "they have no effect without an expect to take their values from")
+		}
 	}
 }
 

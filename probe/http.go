@@ -162,21 +162,28 @@ func (h *HTTP) checkClient(report func(path, text string)) {
 	}
 }
 
-// checkVersions wants versions that an answer can have: a misspelt one would
-// fail every probe.
+// checkVersions wants at least one version that an answer can have: without one
+// every probe would fail.
 func (h *HTTP) checkVersions(report func(path, text string)) {
-	for i, version := range h.ValidHTTPVersions {
-		path := fmt.Sprintf("valid_http_versions[%d]", i)
-		switch version {
-		case "HTTP/1.0", "HTTP/1.1", "HTTP/2.0":
-		case "HTTP/3", "HTTP/3.0":
-			report(path, "HTTP/3 is known, not yet available; want HTTP/1.0, HTTP/1.1 or HTTP/2.0")
-		default:
-			report(path, fmt.Sprintf("want HTTP/1.0, HTTP/1.1 or HTTP/2.0, got %q", version))
-		}
+	if len(h.ValidHTTPVersions) > 0 && !slices.ContainsFunc(h.ValidHTTPVersions, possible) {
+		report("valid_http_versions", fmt.Sprintf("want HTTP/1.0, HTTP/1.1 or HTTP/2.0, got %q; HTTP/3 is known, not yet available", h.ValidHTTPVersions))
 	}
 	if strings.Join(h.ValidHTTPVersions, "") == "HTTP/2.0" && !h.HTTPClientConfig.EnableHTTP2 {
 		report("valid_http_versions", "HTTP/2.0 alone is valid, and enable_http2 is false")
+	}
+}
+
+// possible tells whether an answer can have that version.
+func possible(version string) bool {
+	return slices.Contains([]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}, version)
+}
+
+// unwise reports versions that no answer can have beside one that some can.
+func (h *HTTP) unwise(report func(path, text string)) {
+	for i, version := range h.ValidHTTPVersions {
+		if !possible(version) {
+			report(fmt.Sprintf("valid_http_versions[%d]", i), fmt.Sprintf("no answer has the version %q; want HTTP/1.0, HTTP/1.1 or HTTP/2.0", version))
+		}
 	}
 }
 

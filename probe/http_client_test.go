@@ -326,7 +326,7 @@ func TestClient_MistakesAreFoundWhenTheFileIsRead(t *testing.T) {
 		"no_proxy: a":                                                "no_proxy is configured",
 		"basic_auth: {username: a}, authorization: {credentials: a}": "at most one of basic_auth",
 		"valid_http_versions: [HTTP/2.0], enable_http2: false":       "valid_http_versions: HTTP/2.0 alone is valid, and enable_http2 is false",
-		"valid_http_versions: [HTTP/3.0]":                            "valid_http_versions[0]: HTTP/3 is known, not yet available",
+		"valid_http_versions: [HTTP/3.0]":                            "valid_http_versions: want HTTP/1.0, HTTP/1.1 or HTTP/2.0, got [\"HTTP/3.0\"]; HTTP/3 is known, not yet available",
 		"valid_http_versions: [HTTP/1.0, HTTP/1.1, HTTP/2.0]":        "",
 		"enable_http3: true, enable_http2: false":                    "enable_http3: HTTP/3 is known, not yet available; want false",
 		"tls_config: {min_version: TLS13, max_version: TLS12}":       "tls_config: tls_config.max_version must be greater",

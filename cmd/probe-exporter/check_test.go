@@ -17,7 +17,7 @@ import (
 func TestCheck_TellsWhatIsUnwise(t *testing.T) {
 	dir := folder(t, map[string]string{"main.yml": `modules:
   none: {prober: tcp}
-  long: {prober: http, timeout: 5s, http: {basic_auth: {username: u, password: topsecret}, headers: {Authorization: topsecret, Accept: x}}}
+  long: {prober: http, timeout: 5s, http: {valid_http_versions: [HTTP/1.1, h2], basic_auth: {username: u, password: topsecret}, headers: {Authorization: topsecret, Accept: x}}}
   files:
     prober: http
     timeout: 1s
@@ -56,6 +56,7 @@ services: [{name: shop, owner: team}]
 		`DIR/main.yml:8: modules.files.http.authorization.credentials_file: everybody may read DIR/open.token: chmod o-r`,
 		`DIR/main.yml:9: modules.files.http.tls_config.ca_file: stat DIR/none.pem: no such file or directory: probes that need it fail`,
 		`DIR/main.yml:9: modules.files.http.tls_config.insecure_skip_verify: no certificate is checked: an expired one, and one of somebody else, is no failure`,
+		`DIR/main.yml:3: modules.long.http.valid_http_versions[1]: no answer has the version "h2"; want HTTP/1.0, HTTP/1.1 or HTTP/2.0`,
 		`DIR/main.yml:3: modules.long.http.headers.Authorization: this secret stands in a file that everybody may read: chmod o-r, or name a file with the secret instead`,
 		`DIR/main.yml:3: modules.long.http.basic_auth.password: this secret stands in a file that everybody may read: chmod o-r, or name a file with the secret instead`,
 		`DIR/main.yml:12: prometheus.http_config.basic_auth.password: this secret stands in a file that everybody may read: chmod o-r, or name a file with the secret instead`,

@@ -27,7 +27,9 @@ func (s *settings) unwise(ping func() error) config.Mistakes {
 	s.warnOfTimeouts(warn)
 	s.warnOfPings(ping, warn)
 	for _, name := range slices.Sorted(maps.Keys(s.Modules)) {
-		s.warnOfSecrets("modules."+name, s.Modules[name], warn)
+		m := s.Modules[name]
+		m.Unwise(func(path, text string) { warn("modules."+name+"."+path, "%s", text) })
+		s.warnOfSecrets("modules."+name, m, warn)
 	}
 	s.warnOfSecrets("prometheus", s.Prometheus, warn)
 	return all
