@@ -87,6 +87,28 @@ func TestSignals_AreNeverMixed(t *testing.T) {
 	})
 }
 
+// Several pings take as long as the pauses between them: that is no latency of
+// the target, and the prober says what is.
+func TestSignals_LatencyIsWhatTheTargetTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		c := begun(t, fullShop, f)
+		f.set(func(context.Context, string) probe.Result {
+			r := good(1500 * time.Millisecond)
+			r.Latency = 2 * time.Millisecond
+			return r
+		})
+		pass(30 * time.Second)
+		page := short(text(t, c))
+		if got := lines(page, "ksigma_value{"); !strings.HasSuffix(got, " 0.002\n") {
+			t.Errorf("got value %q, want the latency", got)
+		}
+		if got := lines(page, "probe_duration_seconds{"); !strings.HasSuffix(got, " 1.5\n") {
+			t.Errorf("got duration %q, want that of the run", got)
+		}
+	})
+}
+
 func TestSignals_SlowAnswersAreAFaultOfLatencyAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -189,7 +190,7 @@ func (t *target) finish(c *Collector, r probe.Result) {
 	}
 	t.judge(c, p, ofAvailability, at, r, flag(!r.Success))
 	if r.Success {
-		t.judge(c, p, ofLatency, at, r, r.Duration.Seconds())
+		t.judge(c, p, ofLatency, at, r, cmp.Or(r.Latency, r.Duration).Seconds())
 	}
 	p.samples, p.of = c.families.series(t, p.samples, r.Samples), t
 	if !r.Success {

@@ -294,6 +294,9 @@ func (p *ping) drain() {
 func (p *ping) judge() error {
 	sent, received := len(p.rtts), p.rtts.received()
 	if received > 0 && p.loss() <= p.MaxLoss {
+		if p.Packets > 1 {
+			p.latency = time.Duration(p.rtts.mean() * float64(time.Second))
+		}
 		return nil
 	}
 	switch {

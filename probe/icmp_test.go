@@ -116,6 +116,14 @@ probe_icmp_packets_received 0
 `)
 }
 
+func TestICMP_PausesBetweenPacketsAreNoLatency(t *testing.T) {
+	r := pings(t, pinging(t, "{prober: icmp, icmp: {packets: 3, packet_interval: 30ms}}"), "127.0.0.1")
+	wantSuccess(t, r)
+	if r.Latency <= 0 || r.Latency > r.Duration-60*time.Millisecond {
+		t.Errorf("got latency %v of a duration of %v, want it without the two pauses", r.Latency, r.Duration)
+	}
+}
+
 func TestICMP_ShowsEverySeriesOfSeveralPackets(t *testing.T) {
 	r := pings(t, pinging(t, "{prober: icmp, icmp: {packets: 3, packet_interval: 1ms}}"), "127.0.0.1")
 	wantSuccess(t, r)

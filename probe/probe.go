@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,9 @@ func (p *Prober) run(ctx context.Context, target string, explain bool) Result {
 	r := &run{ctx: ctx, target: target, resolver: p.resolver, start: time.Now(), samples: make([]Sample, 0, 24), explain: explain}
 	err := r.guard(p.probe)
 	result := Result{Success: err == nil, Err: err, Start: r.start, Duration: time.Since(r.start), Addr: r.addr, Samples: r.samples, Notes: r.notes}
+	result.Latency = cmp.Or(r.latency, result.Duration)
 	if err != nil {
+		result.Latency = 0
 		result.Reason = reasonOf(err, Internal)
 		if errors.Is(ctx.Err(), context.Canceled) {
 			result.Reason = Internal
@@ -85,7 +88,8 @@ type run struct {
 	target   string
 	resolver *net.Resolver
 	start    time.Time
-	addr     netip.Addr // of the target, once it is known
+	addr     netip.Addr    // of the target, once it is known
+	latency  time.Duration // where it is another than the duration
 	samples  []Sample
 	explain  bool // whether notes are kept
 	notes    []Note

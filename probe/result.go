@@ -21,6 +21,10 @@ type Result struct {
 	Err      error
 	Start    time.Time
 	Duration time.Duration
+	// Latency is the time that the target took, of a success: Duration, but for
+	// several pings their mean round-trip time. What lies between them and the
+	// wait for lost ones is of the prober's making.
+	Latency time.Duration
 	// Addr is the address that was probed; not valid when the name did not
 	// resolve, or where there is none (unix, a proxy that resolves).
 	Addr netip.Addr
