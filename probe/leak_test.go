@@ -42,18 +42,18 @@ func remains() []string {
 // settled waits until a count has come down to what it was, or time is up: what
 // a library or the kernel ends in the background is no leak.
 func settled(count func() int, before int) int {
-	deadline := time.NewTimer(10 * time.Second)
-	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	patience := time.After(10 * time.Second)
 	for {
 		now := count()
 		if now <= before {
 			return now
 		}
 		select {
-		case <-deadline.C:
+		case <-patience:
 			return now
-		default:
-			runtime.Gosched()
+		case <-tick.C:
 		}
 	}
 }
