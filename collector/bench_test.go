@@ -277,7 +277,7 @@ func BenchmarkStart(b *testing.B) {
 	c := many(b, n)
 	plan := c.schedule(nil, time.Now())
 	var open sync.WaitGroup
-	at := time.Now().Add(-time.Hour)
+	at, runs := time.Now().Add(-time.Hour), newCrew(b.Context(), &open)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if i%n == 0 { // every target is due, each at its phase
@@ -287,7 +287,7 @@ func BenchmarkStart(b *testing.B) {
 			}
 		}
 		next := plan[0].at
-		c.start(b.Context(), &open, plan, next)
+		c.start(b.Context(), runs, plan, next)
 	}
 	open.Wait()
 }

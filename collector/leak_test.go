@@ -124,7 +124,7 @@ func TestRuns_LeaveNeitherGoroutinesNorDescriptors(t *testing.T) {
 			plan[i].at = now
 		}
 		var runs sync.WaitGroup
-		c.start(ctx, &runs, plan, now)
+		c.start(ctx, newCrew(ctx, &runs), plan, now)
 		runs.Wait()
 	}
 	attempts := uint64(0)

@@ -132,7 +132,7 @@ func TestAScheduleThatLagsBehindBringsNoVanishedProbeBack(t *testing.T) {
 		plan := c.schedule(nil, time.Now())
 		apply(t, c, f, shop, "name: shop-nodes", "name: others")
 		var open sync.WaitGroup
-		c.start(t.Context(), &open, plan, plan[0].at.Add(17*time.Second))
+		c.start(t.Context(), newCrew(t.Context(), &open), plan, plan[0].at.Add(17*time.Second))
 		open.Wait()
 		own(t, c, `
 # HELP probe_skipped_total Planned runs that did not take place, by reason.

@@ -42,6 +42,7 @@ func (s *slots) Pop() any {
 // Results of runs that the end has cut short are dropped. It must be called once.
 func (c *Collector) Run(ctx context.Context) error {
 	var open sync.WaitGroup
+	runs := newCrew(ctx, &open)
 	defer c.leave(&open)
 	open.Go(func() { c.discover(ctx, &open) })
 	var plan slots
@@ -54,7 +55,7 @@ func (c *Collector) Run(ctx context.Context) error {
 		case <-c.changed:
 			plan = c.schedule(plan, time.Now())
 		case <-timer.C:
-			c.start(ctx, &open, plan, time.Now())
+			c.start(ctx, runs, plan, time.Now())
 		}
 		// With no target the timer rests, until settings come.
 		timer.Stop()
@@ -116,7 +117,7 @@ func next(now time.Time, phase, interval time.Duration) time.Time {
 // would be cut short: a pause of this process is no fault of the targets. One
 // that finds too many runs of its target still open is skipped too. All are
 // counted.
-func (c *Collector) start(ctx context.Context, open *sync.WaitGroup, plan slots, now time.Time) {
+func (c *Collector) start(ctx context.Context, runs *crew, plan slots, now time.Time) {
 	for len(plan) > 0 && !plan[0].at.After(now) {
 		t, lag := plan[0].t, now.Sub(plan[0].at)
 		missed := lag / t.interval
@@ -135,7 +136,7 @@ func (c *Collector) start(ctx context.Context, open *sync.WaitGroup, plan slots,
 			c.own.skip(t.probe, skipOverlap, 1)
 			continue
 		}
-		open.Go(func() {
+		runs.do(func() {
 			defer t.state.open.Add(-1)
 			t.run(ctx, c, slot, until)
 		})

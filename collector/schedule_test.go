@@ -298,7 +298,7 @@ func TestSchedule_LateRunsAreNotCutShort(t *testing.T) {
 			plan := c.schedule(nil, time.Now())
 			pass(time.Until(plan[0].at) + x.lag)
 			var open sync.WaitGroup
-			c.start(t.Context(), &open, plan, time.Now())
+			c.start(t.Context(), newCrew(t.Context(), &open), plan, time.Now())
 			open.Wait()
 			if got := testutil.ToFloat64(c.own.skipped.WithLabelValues("shop-nodes", skipLate)); f.runs() != x.runs || got != x.late {
 				t.Errorf("%v late: got %d runs and %v skipped, want %d and %v", x.lag, f.runs(), got, x.runs, x.late)
@@ -319,7 +319,7 @@ func TestSchedule_SlotsThatWereSleptThroughAreSkipped(t *testing.T) {
 		first := plan[0].at
 		var open sync.WaitGroup
 		pass(time.Until(first) + 17*time.Second)
-		c.start(t.Context(), &open, plan, time.Now())
+		c.start(t.Context(), newCrew(t.Context(), &open), plan, time.Now())
 		open.Wait()
 		if got := plan[0].at.Sub(first); got != 20*time.Second || f.runs() != 1 {
 			t.Errorf("got the next run %v later after %d runs, want 20s after one", got, f.runs())

@@ -1,0 +1,55 @@
+package collector
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+)
+
+func TestCrew_RunsAtOnceHoweverManyStillRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var open sync.WaitGroup
+		c := newCrew(t.Context(), &open)
+		var runs atomic.Int32
+		gate := make(chan struct{})
+		for range 100 {
+			c.do(func() {
+				runs.Add(1)
+				<-gate
+			})
+		}
+		synctest.Wait()
+		if got := runs.Load(); got != 100 {
+			t.Errorf("got %d runs at once, want 100", got)
+		}
+		close(gate)
+		open.Wait()
+	})
+}
+
+func TestCrew_KeepsFewGoroutinesAndNoneAfterItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := runtime.NumGoroutine()
+		ctx, cancel := context.WithCancel(t.Context())
+		var open sync.WaitGroup
+		c := newCrew(ctx, &open)
+		for range 3 {
+			for range 100 {
+				c.do(func() {})
+			}
+			open.Wait()
+			synctest.Wait()
+			if got := c.waits.Load(); got > rested {
+				t.Errorf("%d goroutines wait, want %d at most", got, rested)
+			}
+		}
+		cancel()
+		synctest.Wait()
+		if got := runtime.NumGoroutine(); got > before {
+			t.Errorf("%d goroutines before, %d after", before, got)
+		}
+	})
+}
