@@ -163,7 +163,7 @@ func hostOf(header string) string {
 
 // overTLS makes the connection a TLS one and speaks what was agreed on.
 func (x *exchange) overTLS(req *http.Request, conn net.Conn, release func(), settings *tls.Config) (*http.Response, error) {
-	metered := &meter{conn, math.MaxInt64}
+	metered := &meter{Conn: conn, left: math.MaxInt64}
 	secured, state, err := x.secure(metered, settings)
 	if err != nil {
 		release()
@@ -306,7 +306,7 @@ func (x *exchange) http2(req *http.Request, conn net.Conn, metered *meter, relea
 	client, err := transport.NewClientConn(req.Context(), "https", conn.RemoteAddr().String())
 	if err != nil {
 		release()
-		return nil, fail(Protocol, fmt.Errorf("beginning HTTP/2: %w", err))
+		return nil, fail(Protocol, fmt.Errorf("beginning HTTP/2: %w", metered.tell(err)))
 	}
 	var first atomic.Int64 // the reader of the connection may outlive this function
 	begin := time.Now()
@@ -321,7 +321,7 @@ func (x *exchange) http2(req *http.Request, conn net.Conn, metered *meter, relea
 	if err != nil {
 		client.Close()
 		release()
-		return nil, unspoken(err)
+		return nil, unspoken(metered.tell(err))
 	}
 	answer.Request = req
 	answer.Body = &wireBody{ReadCloser: answer.Body, release: func() { client.Close(); release() }}
@@ -332,7 +332,8 @@ func (x *exchange) http2(req *http.Request, conn net.Conn, metered *meter, relea
 // too large, the client of net/http does not tell from other mistakes.
 type meter struct {
 	net.Conn
-	left int64
+	left  int64
+	broke atomic.Pointer[error] // what ended the reading first
 }
 
 // Read implements net.Conn.
@@ -342,7 +343,19 @@ func (m *meter) Read(p []byte) (int, error) {
 	}
 	n, err := m.Conn.Read(p)
 	m.left -= int64(n)
+	if err != nil {
+		m.broke.CompareAndSwap(nil, &err)
+	}
 	return n, err
+}
+
+// tell adds what broke the connection to an error that may not say it: that of
+// net/http does not while HTTP/2 begins.
+func (m *meter) tell(err error) error {
+	if broke := m.broke.Load(); broke != nil && reasonOf(err, Protocol) == Protocol {
+		return fmt.Errorf("%w: %w", err, *broke)
+	}
+	return err
 }
 
 // unspoken gives the reason of an exchange that the client of net/http gave up.

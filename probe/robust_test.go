@@ -146,7 +146,7 @@ func nasties(t testing.TB) []nasty {
 		{"https sends an endless handshake", http1, "https://", "tcp", floods(record+bigMessage, "\x00"), TLS},
 		{"https sends no TLS", http1, "https://", "tcp", floods("", "x"), TLS},
 		{"http2 hangs", h2, "https://", "tcp", over("h2", silent), Timeout},
-		{"http2 resets", h2, "https://", "tcp", over("h2", resets(true)), Reset}, // or protocol: see unsure
+		{"http2 resets", h2, "https://", "tcp", over("h2", resets(true)), Reset},
 		{"http2 drips pings", h2, "https://", "tcp", over("h2", drips(settings, pingFrame)), Timeout},
 		{"http2 sends endless pings", h2, "https://", "tcp", over("h2", floods(settings, pingFrame)), Timeout},
 		{"http2 sends an endless header", h2, "https://", "tcp", over("h2", floods(endlessHeader, more)), Size},
