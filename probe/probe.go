@@ -128,20 +128,21 @@ func (r *run) dial(addr netip.AddrPort, source netip.Addr) (net.Conn, func(), er
 	return r.open("tcp", addr.String(), &net.TCPAddr{IP: source.AsSlice(), Zone: source.Zone()})
 }
 
+// undated is a context that ends at its deadline and does not tell it: who is
+// told sets timers of their own, one more for each step of a probe.
+type undated struct{ context.Context }
+
+// Deadline implements context.Context.
+func (undated) Deadline() (time.Time, bool) { return time.Time{}, false }
+
 // open opens a connection that dies with the context. The function that it
 // gives closes it and must be called.
 func (r *run) open(network, address string, local net.Addr) (net.Conn, func(), error) {
 	// No keep-alive messages: a probe is shorter than the first one.
 	dialer := net.Dialer{KeepAlive: -1, LocalAddr: local}
-	conn, err := dialer.DialContext(r.ctx, network, address)
+	conn, err := dialer.DialContext(undated{r.ctx}, network, address)
 	if err != nil {
 		return nil, nil, fail(Unreachable, err)
-	}
-	if deadline, ok := r.ctx.Deadline(); ok {
-		if err := conn.SetDeadline(deadline); err != nil {
-			conn.Close()
-			return nil, nil, fail(Internal, fmt.Errorf("setting the deadline: %w", err))
-		}
 	}
 	stop := context.AfterFunc(r.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	return conn, func() { stop(); conn.Close() }, nil
