@@ -2,7 +2,6 @@ package collector
 
 import (
 	"context"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,7 +31,6 @@ func TestCrew_RunsAtOnceHoweverManyStillRun(t *testing.T) {
 
 func TestCrew_KeepsFewGoroutinesAndNoneAfterItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		before := runtime.NumGoroutine()
 		ctx, cancel := context.WithCancel(t.Context())
 		var open sync.WaitGroup
 		c := newCrew(ctx, &open)
@@ -46,10 +44,6 @@ func TestCrew_KeepsFewGoroutinesAndNoneAfterItsContext(t *testing.T) {
 				t.Errorf("%d goroutines wait, want %d at most", got, rested)
 			}
 		}
-		cancel()
-		synctest.Wait()
-		if got := runtime.NumGoroutine(); got > before {
-			t.Errorf("%d goroutines before, %d after", before, got)
-		}
+		cancel() // a goroutine that still waited would keep the bubble from ending, which is an error
 	})
 }
