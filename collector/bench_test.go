@@ -291,3 +291,41 @@ func BenchmarkStart(b *testing.B) {
 	}
 	open.Wait()
 }
+
+// BenchmarkDiscover measures what it takes to put a list of 5,000 targets in
+// force of which one is new, and to find that a list has not changed.
+func BenchmarkDiscover(b *testing.B) {
+	dir := newFolder(b)
+	write := func(last string) {
+		var text strings.Builder
+		for i := range 5000 {
+			fmt.Fprintf(&text, "- {targets: ['http://10.0.%d.%d:8080/health'], labels: {node: node-%d, zone: z%d}}\n", i/250, i%250, i, i%3)
+		}
+		dir.write("a.yml", text.String()+"- targets: ['"+last+"']\n")
+	}
+	write("http://n0/")
+	c := New("a", log.NewNopLogger())
+	if err := c.Apply(parse(b, discovering(dir.sd("*.yml"))), (&fake{}).modules(), proved); err != nil {
+		b.Fatal(err)
+	}
+	read := func(b *testing.B) {
+		s := c.force.sources[0]
+		found, err := s.reading(b.Context())
+		if c.take(s, found, err); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("changed", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			b.StopTimer()
+			write(fmt.Sprintf("http://n%d/", i+1))
+			b.StartTimer()
+			read(b)
+		}
+	})
+	b.Run("unchanged", func(b *testing.B) {
+		for b.Loop() {
+			read(b)
+		}
+	})
+}

@@ -125,7 +125,17 @@ func TestRuns_LeaveNeitherGoroutinesNorDescriptors(t *testing.T) {
 		}
 		var runs sync.WaitGroup
 		c.start(ctx, newCrew(ctx, &runs), plan, now)
+		// Who looks meanwhile is in nobody's way.
+		scrape(t, c, "")
+		c.Failures()
 		runs.Wait()
+	}
+	reasons := map[probe.Reason]bool{}
+	for _, f := range c.Failures() {
+		reasons[f.Result.Reason] = true
+	}
+	if !reasons[probe.Refused] || !reasons[probe.Reset] || !reasons[probe.Timeout] || len(reasons) != 3 {
+		t.Errorf("got failures for %v, want refused, reset and timeout", reasons)
 	}
 	attempts := uint64(0)
 	for _, target := range c.table.Load().targets {
