@@ -31,8 +31,9 @@ probes:
 - {name: a, service: shop, module: none, interval: 5s, targets: [{url: "a.test:1"}]}
 - {name: b, service: shop, module: long, interval: 5s, targets: [{url: "http://a.test"}]}
 - {name: c, service: shop, module: long, interval: 3s, overlap: 2, targets: [{url: "http://a.test"}]}
+- {name: d, service: shop, module: long, interval: 6s, file_sd: {files: [none.yml, found.yml]}}
 services: [{name: shop, owner: team}]
-`, "open.token": "x", "shut.token": "x"})
+`, "open.token": "x", "shut.token": "x", "found.yml": "- targets: ['ftp://a.test']"})
 	for name, mode := range map[string]os.FileMode{"main.yml": 0o644, "open.token": 0o644} {
 		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
 			t.Fatal(err)
@@ -49,6 +50,7 @@ services: [{name: shop, owner: team}]
 	}
 	want := []string{
 		`DIR/main.yml:11: module_files[0]: no file is named "none/*.yml"`,
+		`DIR/main.yml:17: probes[3].file_sd.files: left out: DIR/found.yml: group 1, target 1: target: scheme is "ftp"; want http or https`,
 		`DIR/main.yml:14: probes[0].module: module "none" has no timeout: a target that does not answer is a failure only after the whole interval of 5s`,
 		`DIR/main.yml:15: probes[1].module: the timeout of 5s of module "long" is as long as the interval: a target that does not answer is probed with no pause`,
 		`DIR/main.yml:12: prometheus.scrape.timeout: 10s is half of the scrape interval of 15s or more: it counts into every bound; a scrape takes milliseconds`,

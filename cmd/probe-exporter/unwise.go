@@ -24,6 +24,7 @@ func (s *settings) unwise(ping func() error) config.Mistakes {
 	for _, m := range s.missing {
 		warn(m.path, "%s", m.text)
 	}
+	s.CheckFiles(s.modules(nil), func(path, text string) { warn(path, "%s", text) })
 	s.warnOfTimeouts(warn)
 	s.warnOfPings(ping, warn)
 	for _, name := range slices.Sorted(maps.Keys(s.Modules)) {
