@@ -45,7 +45,7 @@ test: lint unit stack e2e ## everything: lint, unit tests with the race detector
 unit: ## the tests that need no other server
 	go test -race ./...
 
-stack: ## build or fetch the real Prometheus, Alertmanager, promtool and amtool of both generations
+stack: ## build or fetch the real Prometheus, Alertmanager, promtool and amtool of both generations, and blackbox_exporter
 	cd demo && go run ./stack/cmd --which=build,debian
 
 e2e: stack ## rules through promtool, the route through amtool, the whole way on real servers

@@ -6,10 +6,12 @@ import (
 	"testing"
 )
 
-func TestExample_OfTheDocumentationHasNoMistake(t *testing.T) {
-	var out, errs bytes.Buffer
-	code := run(t.Context(), []string{"check", "--config.file=../../docs/examples/probe-exporter.yml"}, &out, &errs)
-	if code != 0 || !strings.Contains(out.String(), "no mistakes") {
-		t.Errorf("check of the example: got exit code %d\n%s%s", code, &out, &errs)
+func TestExamples_OfTheDocumentationHaveNoMistake(t *testing.T) {
+	for _, name := range []string{"blackbox.yml", "probe-exporter.yml", "probing.yml"} {
+		var out, errs bytes.Buffer
+		code := run(t.Context(), []string{"check", "--config.file=../../docs/examples/" + name}, &out, &errs)
+		if code != 0 || !strings.Contains(out.String(), "no mistakes") {
+			t.Errorf("check of %s: got exit code %d\n%s%s", name, code, &out, &errs)
+		}
 	}
 }
