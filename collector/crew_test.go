@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestCrew_RunsAtOnceHoweverManyStillRun(t *testing.T) {
@@ -46,4 +47,26 @@ func TestCrew_KeepsFewGoroutinesAndNoneAfterItsContext(t *testing.T) {
 		}
 		cancel() // a goroutine that still waited would keep the bubble from ending, which is an error
 	})
+}
+
+func TestSchedule_WaitsOnlyForOthersThatAreDueSoon(t *testing.T) {
+	first := time.Unix(1000, 0)
+	for _, c := range []struct {
+		others []time.Duration
+		want   time.Duration
+	}{
+		{nil, 0},
+		{[]time.Duration{time.Second}, 0},
+		{[]time.Duration{together, together}, 0},
+		{[]time.Duration{together - 1}, together},
+		{[]time.Duration{time.Second, 0}, together},
+	} {
+		s := slots{{at: first}}
+		for _, d := range c.others {
+			s.Push(slot{at: first.Add(d)})
+		}
+		if got := s.wake().Sub(first); got != c.want {
+			t.Errorf("%v: got %v, want %v", c.others, got, c.want)
+		}
+	}
 }

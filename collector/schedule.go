@@ -14,6 +14,10 @@ import (
 // the interval would be open still when the next one is due.
 const margin = 50 * time.Millisecond
 
+// together is how long a run that is due waits when others are due by then: to
+// wake the process costs as much as a small probe.
+const together = 2 * time.Millisecond
+
 // patience is how long the end of Run waits for runs that ought to end at once.
 const patience = 2 * time.Second
 
@@ -35,6 +39,17 @@ func (s *slots) Pop() any {
 	last := (*s)[len(*s)-1]
 	*s = (*s)[:len(*s)-1]
 	return last
+}
+
+// wake is when the next runs are to begin: the two next to the first tell
+// whether it is worth waiting.
+func (s slots) wake() time.Time {
+	for _, other := range s[1:min(len(s), 3)] {
+		if other.at.Sub(s[0].at) < together {
+			return s[0].at.Add(together)
+		}
+	}
+	return s[0].at
 }
 
 // Run probes until ctx ends and every open run has returned; probers that do
@@ -60,7 +75,7 @@ func (c *Collector) Run(ctx context.Context) error {
 		// With no target the timer rests, until settings come.
 		timer.Stop()
 		if len(plan) > 0 {
-			timer.Reset(time.Until(plan[0].at))
+			timer.Reset(time.Until(plan.wake()))
 		}
 	}
 }
