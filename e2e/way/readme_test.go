@@ -193,7 +193,7 @@ func TestReadme_NamesTargetsOfTheMakefile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile("(?:`|\\$ )make ([a-z]+)").FindAllStringSubmatch(string(readme), -1) {
+	for _, m := range regexp.MustCompile("(?:`|\\$ )make ([a-z0-9]+)").FindAllStringSubmatch(string(readme), -1) {
 		if !regexp.MustCompile(`(?m)^` + m[1] + `:`).Match(makefile) {
 			t.Errorf("the README says make %s, which the Makefile does not have", m[1])
 		}
