@@ -21,7 +21,7 @@ import (
 func explained(e *entry) []byte {
 	var b bytes.Buffer
 	r := e.result
-	fmt.Fprintf(&b, "Probe of %s by module %s\n", quoted(e.target), quoted(e.module))
+	fmt.Fprintf(&b, "Probe of %s by module %s\n", quoted(named(e.target)), quoted(e.module))
 	if e.hostname != "" {
 		fmt.Fprintf(&b, "hostname: %s\n", quoted(e.hostname))
 	}
@@ -64,6 +64,16 @@ func quoted(text string) string {
 		return strconv.Quote(text)
 	}
 	return text
+}
+
+// named is a target as it is shown. What http probes may lack the scheme, and
+// hold a password all the same.
+func named(target string) string {
+	if strings.Contains(target, "://") {
+		return config.Masked(target)
+	}
+	const scheme = "http://"
+	return strings.TrimPrefix(config.Masked(scheme+target), scheme)
 }
 
 // oneLine keeps a text of a target from adding lines to the page.

@@ -104,6 +104,20 @@ func TestDebug_ShowsNotesMetricsAndTheModuleButNoSecret(t *testing.T) {
 	}
 }
 
+// The prober of http puts the scheme before a target that lacks it.
+func TestDebug_ATargetWithoutASchemeShowsNoPasswordEither(t *testing.T) {
+	host := site(t, fine)
+	r := start(t, "--config.file="+write(t, "modules: {http_2xx: {prober: http, http: {preferred_ip_protocol: ip4}}}\n"), "--log.prober=debug")
+	got := r.get("/probe?debug=true&target=me:topsecret@" + host + "/")
+	if !strings.Contains(got, "Probe of <secret>@"+host+"/ by module http_2xx\n") || !strings.Contains(got, "result:   success\n") {
+		t.Errorf("got %s", got)
+	}
+	got += r.get("/") + r.get("/logs?id=0") + r.get("/logs?target=me:topsecret@"+host+"/") + r.log.String()
+	if strings.Contains(got, "topsecret") {
+		t.Errorf("a password is shown:\n%s", got)
+	}
+}
+
 func TestDebug_TellsWhyAProbeFailed(t *testing.T) {
 	r := start(t, "--config.file="+write(t, "modules: {http_2xx: {prober: http}}\n"), "--history.limit=0")
 	got := r.get("/probe?debug=true&target=http://127.0.0.1:1/")

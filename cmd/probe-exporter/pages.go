@@ -83,7 +83,7 @@ func (e *exporter) landing(w http.ResponseWriter, _ *http.Request) {
 	var lines []recent
 	for _, one := range e.history.list() {
 		lines = append(lines, recent{
-			ID: one.id, Began: instant(one.result.Start), Module: one.module, Target: config.Masked(one.target),
+			ID: one.id, Began: instant(one.result.Start), Module: one.module, Target: named(one.target),
 			Duration: brief(one.result.Duration), Reason: string(one.result.Reason),
 		})
 	}
@@ -141,7 +141,7 @@ func faults(failures []collector.Failure) []fault {
 	for i, f := range failures {
 		r := f.Result
 		one := fault{
-			Began: instant(r.Start), Probe: f.Probe, Service: f.Service, Target: config.Masked(cut(f.Instance)),
+			Began: instant(r.Start), Probe: f.Probe, Service: f.Service, Target: named(cut(f.Instance)),
 			Reason: string(r.Reason), Duration: brief(r.Duration), Phases: phases(r.Samples),
 		}
 		if r.Err != nil {

@@ -90,7 +90,7 @@ func (e *exporter) answer(w http.ResponseWriter, asked *entry, debug bool) {
 // successes and every note as debug.
 func (e *exporter) report(asked *entry) {
 	r := asked.result
-	logger := log.With(e.prober, "module", asked.module, "target", config.Masked(cut(asked.target)))
+	logger := log.With(e.prober, "module", asked.module, "target", named(cut(asked.target)))
 	if e.verbose {
 		for _, n := range r.Notes {
 			values := []any{"msg", n.Text, "after", n.After}
