@@ -203,6 +203,10 @@ func (c *Collector) discover(ctx context.Context, open *sync.WaitGroup) {
 		round, stop := context.WithCancel(ctx)
 		c.applying.Lock()
 		sources := c.force.sources
+		select {
+		case <-c.resourced: // it was about these
+		default:
+		}
 		c.applying.Unlock()
 		for _, s := range sources {
 			open.Go(func() { s.follow(round, c) })

@@ -702,6 +702,30 @@ func TestHTTPDiscovery_StartsWithoutTargetsAndTriesAgain(t *testing.T) {
 	}
 }
 
+// The settings that are there before Run are followed once: a second round would
+// ask each server again, and read beside the first.
+func TestDiscovery_TheFirstSettingsAreFollowedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New("a", log.NewNopLogger())
+		applied(t, c, &fake{}, discovering(`http_sd: {url: "http://127.0.0.1:1/"}`))
+		var reads, ends atomic.Int32
+		s := c.force.sources[0]
+		s.read = func(context.Context, lists) (lists, error) { reads.Add(1); return lists{}, nil }
+		s.close = func() { ends.Add(1) }
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- c.Run(ctx) }()
+		synctest.Wait()
+		if reads.Load() != 1 || ends.Load() != 0 {
+			t.Errorf("read %d times and left %d times, want it read once and followed on", reads.Load(), ends.Load())
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A reload with a file of http_config that cannot be read changes nothing.
 func TestApply_ABadHTTPConfigLeavesEverything(t *testing.T) {
 	c := New("a", log.NewNopLogger())
