@@ -30,7 +30,7 @@ const (
 	longestReading = time.Minute // of one file or answer, where refresh is longer
 	firstRetry     = time.Second // after a failure; twice that after the next one
 	maxRedirects   = 10
-	namedRefusals  = 10 // targets left out that the log names, per probe
+	namedRefusals  = 10 // targets left out that the log and check name, per probe
 )
 
 // The kinds of sources, by their keys in the configuration.
@@ -130,9 +130,11 @@ func (s Settings) CheckFiles(modules map[string]Module, report func(path, text s
 		r.unless(err == nil, "", "%v", err)
 		r.unless(err != nil || len(found) > 0, "", "there is no such file yet")
 		_, refused := p.admit(found, modules[p.Module].CheckTarget)
-		for _, text := range refused {
+		for _, text := range refused[:min(len(refused), namedRefusals)] {
 			r("", "left out: "+text)
 		}
+		more := len(refused) - namedRefusals
+		r.unless(more <= 0, "", "left out: %d more targets", more)
 	}
 }
 

@@ -346,6 +346,17 @@ probes[0].file_sd.files: left out: a.yml: group 1, target 1: it is a target of t
 	}
 }
 
+// A label that is wrong for a group is wrong for each of its targets.
+func TestCheckFiles_NamesTheFirstTargetsThatAreLeftOut(t *testing.T) {
+	dir := newFolder(t)
+	dir.write("a.yml", "- {targets: ["+strings.Repeat("n, ", 1000)+"n], labels: {job: x}}\n")
+	var got []string
+	parse(t, discovering(dir.sd("*.yml"))).CheckFiles((&fake{}).modules(), func(_, text string) { got = append(got, text) })
+	if len(got) != namedRefusals+1 || got[namedRefusals] != "left out: 991 more targets" {
+		t.Errorf("%d lines, want %d and one with the number of the others: %q", len(got), namedRefusals, got[len(got)-1])
+	}
+}
+
 // More targets than the bound are left out, wherever they were found.
 func TestDiscovery_NumberOfTargetsIsBounded(t *testing.T) {
 	found := lists{}
