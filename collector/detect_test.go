@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -194,6 +195,27 @@ level=info msg="the target is good again" probe=shop-nodes instance=http://n1/ s
 `
 		if b.String() != want {
 			t.Errorf("got\n%swant\n%s", b.String(), want)
+		}
+	})
+}
+
+// An error may hold what a server has sent, such as thousands of names of its
+// certificate.
+func TestLog_ALongErrorIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b strings.Builder
+		c := New("a", log.NewLogfmtLogger(&b))
+		if err := c.Apply(parse(t, shop), (&fake{}).modules(), proved); err != nil {
+			t.Fatal(err)
+		}
+		for range 15 {
+			r := bad(probe.Certificate)
+			r.Err = errors.New(strings.Repeat("name.example.org, ", 10_000))
+			c.table.Load().targets[0].finish(c, r)
+			pass(5 * time.Second)
+		}
+		if got := b.String(); !strings.Contains(got, "in fault") || len(got) > 2*maxErrorText {
+			t.Errorf("got %d bytes, want a line with a short error", len(got))
 		}
 	})
 }

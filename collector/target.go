@@ -212,7 +212,11 @@ func (t *target) tell(logger log.Logger, before, after *snapshot, r probe.Result
 	if was {
 		text = "the target is good again"
 	}
-	_ = level.Info(logger).Log("msg", text, "probe", t.probe, "instance", t.url, "service", t.service, "reason", r.Reason, "err", r.Err)
+	var err any // null where there is none
+	if r.Err != nil {
+		err = cut(r.Err.Error())
+	}
+	_ = level.Info(logger).Log("msg", text, "probe", t.probe, "instance", t.url, "service", t.service, "reason", r.Reason, "err", err)
 }
 
 // after counts a result: the snapshot that follows p.
