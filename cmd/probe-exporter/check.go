@@ -29,7 +29,10 @@ func (a *app) check(ctx context.Context) error {
 	from := a.files.choose()
 	s, err := load(from, a.observer)
 	var f findings
-	if errors.As(err, &f.wrong) && a.json {
+	if err != nil && a.json {
+		if !errors.As(err, &f.wrong) {
+			f.wrong = config.Mistakes{{Text: err.Error()}} // a file could not be read
+		}
 		return a.printJSON(nil, f)
 	}
 	if err != nil {

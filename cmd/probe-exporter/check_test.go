@@ -167,6 +167,7 @@ func TestCheck_JSONHoldsTheSameFindings(t *testing.T) {
 		if code != want || stderr != "" || strings.Contains(stdout, "null") {
 			t.Errorf("ended with %d: %s", code, stderr)
 		}
+		got.Errors = nil // else what is left out now keeps its value
 		if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 			t.Fatal(err)
 		}
@@ -183,5 +184,10 @@ func TestCheck_JSONHoldsTheSameFindings(t *testing.T) {
 	ask(file, 1)
 	if diff := cmp.Diff([]finding{{file, 1, "modulse", `unknown key; did you mean "modules"?`}}, got.Errors); diff != "" || len(got.Bounds) != 0 {
 		t.Errorf("%s %+v", diff, got)
+	}
+	file += ".gone"
+	ask(file, 1)
+	if diff := cmp.Diff([]finding{{Text: "reading configuration: open " + file + ": no such file or directory"}}, got.Errors); diff != "" {
+		t.Errorf("a file that is not there: %s", diff)
 	}
 }
