@@ -19,7 +19,7 @@
 //	collector.go  Apply: from settings to targets, keeping what may be kept
 //	discovery.go  targets from files and servers, read again and again
 //	lists.go      what those say: from a text to targets
-//	schedule.go   Run: when each target is probed
+//	schedule.go   Run: when each target is probed; crew.go the goroutines for it
 //	target.go     one run: from the prober's result to the next snapshot
 //	failures.go   the last failed runs of each target
 //	samples.go    the series that probers give, made fit for the page
