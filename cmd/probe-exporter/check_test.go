@@ -31,7 +31,7 @@ probes:
 - {name: a, service: shop, module: none, interval: 5s, targets: [{url: "a.test:1"}]}
 - {name: b, service: shop, module: long, interval: 5s, targets: [{url: "http://a.test"}]}
 - {name: c, service: shop, module: long, interval: 3s, overlap: 2, targets: [{url: "http://a.test"}]}
-- {name: d, service: shop, module: long, interval: 6s, file_sd: {files: [none.yml, found.yml]}}
+- {name: d, service: shop, module: long, interval: 6s, file_sd: {files: [none.yml, found.yml]}, http_sd: {url: "http://a.test/?x", http_config: {authorization: {credentials: topsecret}}}}
 services: [{name: shop, owner: team}]
 `, "open.token": "x", "shut.token": "x", "found.yml": "- targets: ['ftp://a.test']"})
 	for name, mode := range map[string]os.FileMode{"main.yml": 0o644, "open.token": 0o644} {
@@ -61,6 +61,7 @@ services: [{name: shop, owner: team}]
 		`DIR/main.yml:3: modules.long.http.valid_http_versions[1]: no answer has the version "h2"; want HTTP/1.0, HTTP/1.1 or HTTP/2.0`,
 		`DIR/main.yml:3: modules.long.http.headers.Authorization: this secret stands in a file that everybody may read: chmod o-r, or name a file with the secret instead`,
 		`DIR/main.yml:3: modules.long.http.basic_auth.password: this secret stands in a file that everybody may read: chmod o-r, or name a file with the secret instead`,
+		`DIR/main.yml:17: probes[3].http_sd.http_config.authorization.credentials: this secret stands in a file that everybody may read: chmod o-r, or name a file with the secret instead`,
 		`DIR/main.yml:12: prometheus.http_config.basic_auth.password: this secret stands in a file that everybody may read: chmod o-r, or name a file with the secret instead`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -331,6 +331,24 @@ func TestConfig_ShowsNoSecret(t *testing.T) {
 	}
 }
 
+// What is sent for a token, and the token in the address of a list.
+func TestConfig_ShowsNoSecretOfALibrary(t *testing.T) {
+	oauth := `{oauth2: {client_id: c, client_secret: topsecret, token_url: "http://127.0.0.1:1/t", endpoint_params: {password: topsecret, n: "1"}}}`
+	r := start(t, "--observer=a", "--config.file="+write(t, `
+modules: {m: {prober: http, timeout: 1s, http: `+oauth+`}}
+services: [{name: shop, owner: team}]
+prometheus: {scrape: {interval: 5s, timeout: 1s}, evaluation: {interval: 5s}, http_config: `+oauth+`}
+probes: [{name: p, service: shop, module: m, interval: 5s, http_sd: {url: "http://127.0.0.1:1/list?token=topsecret", http_config: `+oauth+`}}]
+`))
+	got := r.get("/config")
+	if strings.Contains(got, "topsecret") || strings.Count(got, "password: <secret>") != 3 || strings.Count(got, `"n": <secret>`) != 3 {
+		t.Errorf("a secret is shown:\n%s", got)
+	}
+	if !strings.Contains(got, "url: http://127.0.0.1:1/list?<secret>\n") {
+		t.Errorf("the address of the list is not shown:\n%s", got)
+	}
+}
+
 func TestProbe_AnswersAsBlackboxExporterDoes(t *testing.T) {
 	host := site(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Host == "named.test" {

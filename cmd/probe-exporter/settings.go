@@ -275,11 +275,11 @@ func (s *settings) proofs() []collector.Proof {
 
 // shown is the configuration as /config shows it, every secret masked.
 func (s *settings) shown() ([]byte, error) {
-	text, err := yaml.Marshal(s)
+	doc, err := shown(s)
 	if err != nil {
-		return nil, fmt.Errorf("writing the configuration: %w", err)
+		return nil, err
 	}
-	return []byte(config.Masked(string(text))), nil
+	return yaml.Marshal(doc)
 }
 
 // targets counts the targets of all probes.

@@ -32,6 +32,11 @@ func (s *settings) unwise(ping func() error) config.Mistakes {
 		m.Unwise(func(path, text string) { warn("modules."+name+"."+path, "%s", text) })
 		s.warnOfSecrets("modules."+name, m, warn)
 	}
+	for i, p := range s.Probes {
+		if p.HTTPSD != nil {
+			s.warnOfSecrets(fmt.Sprintf("probes[%d].http_sd", i), p.HTTPSD, warn)
+		}
+	}
 	s.warnOfSecrets("prometheus", s.Prometheus, warn)
 	return all
 }
@@ -73,11 +78,7 @@ func (s *settings) warnOfPings(ping func() error, warn warning) {
 // It reads the section as it is shown: there every secret that stands in the file
 // itself is masked, and so is found without a list of their names.
 func (s *settings) warnOfSecrets(path string, section any, warn warning) {
-	var doc yaml.Node
-	text, err := yaml.Marshal(section)
-	if err == nil {
-		err = yaml.Unmarshal(text, &doc)
-	}
+	doc, err := shown(section)
 	if err != nil || len(doc.Content) == 0 {
 		return // what cannot be shown has been refused
 	}
@@ -93,9 +94,6 @@ func (s *settings) warnOfSecrets(path string, section any, warn warning) {
 		}
 	})
 }
-
-// masked is what /config shows of a secret.
-const masked = "<secret>"
 
 // leaves visits every plain value below a node with its path and its key. Below a
 // key that names files, it is the key of all.
