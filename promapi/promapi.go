@@ -1,8 +1,8 @@
 // Package promapi asks a Prometheus-compatible API. It is given a URL with an
 // http_config and a time-out; it gives instant vectors, the intervals of the
-// rule groups, and what is scraped how. Whatever is not the whole answer is an error: warnings, partial
-// data, a body beyond the limit, a type other than vector or scalar. Nothing is
-// repeated beyond the one change from GET to POST.
+// rule groups, and what is scraped how. Whatever is not the whole answer is an
+// error: warnings, partial data, a body beyond the limit, a type other than vector
+// or scalar. Nothing is repeated beyond the one change from GET to POST.
 package promapi
 
 import (
