@@ -357,6 +357,29 @@ func TestCheckFiles_NamesTheFirstTargetsThatAreLeftOut(t *testing.T) {
 	}
 }
 
+// The labels of a group stand on every series of each of its targets: a long one
+// would be there a million times.
+func TestDiscovery_ATargetOfManyBytesIsLeftOut(t *testing.T) {
+	long := strings.Repeat("x", maxTarget)
+	targets := `{"targets": [` + strings.Repeat(`"n", `, 99) + `"n"], "labels": {`
+	for what, group := range map[string]string{
+		"value": targets + `"zone": "` + long + `"}}`, "name": targets + `"` + long + `-": "za"}}`,
+		"module": targets + `"__param_module": "` + long + `"}}`, "address": `{"targets": ["` + long + `y"]}`,
+	} {
+		l, err := newList([]byte("["+group+`, {"targets": ["good"]}]`), nil, unmarshalJSON)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, refused := Probe{}.admit(lists{"a.yml": l}, nil)
+		if len(got) != 1 || got[0].URL != "good" {
+			t.Errorf("%s: got %d targets, want the good one", what, len(got))
+		}
+		if text := strings.Join(refused, "\n"); !strings.HasPrefix(text, "a.yml: group 1, target 1: address and labels have 4") || len(text) > 100*len(refused) {
+			t.Errorf("%s: got %d bytes: %.200s", what, len(text), text)
+		}
+	}
+}
+
 // More targets than the bound are left out, wherever they were found.
 func TestDiscovery_NumberOfTargetsIsBounded(t *testing.T) {
 	found := lists{}

@@ -19,8 +19,9 @@ import (
 // Bounds of what is found: far more than one observer can probe, far less than
 // what would end it.
 const (
-	maxList  = 16 << 20 // bytes of one file or answer
-	maxFound = 50_000   // targets of one list, and of all lists of a probe
+	maxList   = 16 << 20 // bytes of one file or answer
+	maxFound  = 50_000   // targets of one list, and of all lists of a probe
+	maxTarget = 4 << 10  // bytes of an address and its labels, which stand on every series
 )
 
 // Labels of Prometheus that say where a target lies. All others that begin with
@@ -165,7 +166,7 @@ func (p Probe) admit(found lists, check func(string) error) (targets []Target, r
 				err = fmt.Errorf("the probe has %d targets that were found already", maxFound)
 			}
 			if err != nil {
-				refused = append(refused, fmt.Sprintf("%s: group %d, target %d: %v", name, x.group, x.place, err))
+				refused = append(refused, fmt.Sprintf("%s: group %d, target %d: %s", name, x.group, x.place, cut(err.Error())))
 				continue
 			}
 			known[x.URL] = true
@@ -178,6 +179,13 @@ func (p Probe) admit(found lists, check func(string) error) (targets []Target, r
 // judge tells why a candidate cannot be a target: for the first of the reasons
 // that would be mistakes in the configuration.
 func (p Probe) judge(x candidate, check func(string) error) (err error) {
+	size := len(x.URL) + len(x.module)
+	for name, value := range x.Labels {
+		size += len(name) + len(value)
+	}
+	if size > maxTarget {
+		return fmt.Errorf("address and labels have %d bytes, want %d at most", size, maxTarget)
+	}
 	x.check(func(path, text string) {
 		if err == nil {
 			err = fmt.Errorf("%s: %s", path, text)
