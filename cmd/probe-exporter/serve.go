@@ -282,13 +282,13 @@ func (a *app) listen(ctx context.Context, e *exporter, hangup <-chan os.Signal) 
 	}
 }
 
-// shut lets answers under way end, and waits for open probes.
+// shut lets answers under way end, and waits for open probes. The schedule has
+// ended with its context; what it has found stays for a scrape under way.
 func (e *exporter) shut(server *http.Server, collecting <-chan error) error {
 	e.draining.Store(true)
 	level.Info(e.logger).Log("msg", "stopping")
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	// First the answers, then the schedule: a scrape under way still finds it.
 	err := server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		level.Warn(e.logger).Log("msg", "answers under way were cut", "waited", drain)
