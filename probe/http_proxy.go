@@ -111,12 +111,12 @@ func (p *relayed) dial(ctx context.Context, network, address string) (net.Conn, 
 		}
 		return nil, fail(Unreachable, err)
 	}
-	return &bound{conn, context.AfterFunc(x.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })}, nil
+	return &bound{dated{conn}, context.AfterFunc(x.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })}, nil
 }
 
 // bound is a connection that a probe ends.
 type bound struct {
-	net.Conn
+	dated
 	forget func() bool
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -47,6 +48,30 @@ func TestRun_NeverOutlivesItsDeadline(t *testing.T) {
 	wantReason(t, r, Timeout, "reading the body")
 	if r.Duration > 10*time.Second {
 		t.Errorf("took %v", r.Duration)
+	}
+}
+
+// TLS gives itself 5 s more for its last words, gRPC 10 s: a server that reads
+// nothing would hold a probe for that long after its deadline.
+func TestOpen_NoLibraryMovesTheDeadlineOfAProbe(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &run{ctx: ctx}
+	conn, release, err := r.open("tcp", serve(t, silent), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	for _, set := range []func(time.Time) error{conn.SetDeadline, conn.SetReadDeadline, conn.SetWriteDeadline} {
+		if err := set(time.Unix(1, 0)); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := conn.Write([]byte("x")); err != nil {
+		t.Errorf("a deadline of others counts: %v", err)
+	}
+	cancel()
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("at the end of the probe: got %v", err)
 	}
 }
 

@@ -85,6 +85,17 @@ func floods(begin, again string) func(net.Conn) {
 	}
 }
 
+// stuffs is floods without reading: what the client answers piles up.
+func stuffs(begin, again string) func(net.Conn) {
+	chunk := []byte(strings.Repeat(again, 1+(16<<10)/len(again)))
+	return func(conn net.Conn) {
+		_, err := io.WriteString(conn, begin)
+		for err == nil {
+			_, err = conn.Write(chunk)
+		}
+	}
+}
+
 // frame is one of HTTP/2 (RFC 9113, section 4.1) on the first stream.
 func frame(kind, flags byte, payload string) string {
 	n := len(payload)
@@ -149,6 +160,7 @@ func nasties(t testing.TB) []nasty {
 		{"http2 resets", h2, "https://", "tcp", over("h2", resets(true)), Reset},
 		{"http2 drips pings", h2, "https://", "tcp", over("h2", drips(settings, pingFrame)), Timeout},
 		{"http2 sends endless pings", h2, "https://", "tcp", over("h2", floods(settings, pingFrame)), Timeout},
+		{"http2 sends endless pings and reads nothing", h2, "https://", "tcp", over("h2", stuffs(settings+frame(1, 4, "\x88"), pingFrame)), Timeout},
 		{"http2 sends an endless header", h2, "https://", "tcp", over("h2", floods(endlessHeader, more)), Size},
 		{"http2 sends no HTTP/2", h2, "https://", "tcp", over("h2", floods("", "x")), Protocol},
 		{"tcp hangs", line, "", "tcp", silent, Timeout},
@@ -180,9 +192,11 @@ func nasties(t testing.TB) []nasty {
 		{"grpc resets", health, "", "tcp", resets(true), Reset},
 		{"grpc drips pings", health, "", "tcp", drips(settings, pingFrame), Timeout},
 		{"grpc sends endless pings", health, "", "tcp", floods(settings, pingFrame), Timeout},
+		{"grpc sends endless pings and reads nothing", health, "", "tcp", stuffs(settings, pingFrame), Timeout},
 		{"grpc sends an endless header", health, "", "tcp", floods(endlessHeader, more), Protocol},
 		{"grpc sends no HTTP/2", health, "", "tcp", floods("", "x"), Protocol},
 		{"grpc over tls hangs", rpc, "", "tcp", over("h2", silent), Timeout},
+		{"grpc over tls sends endless pings and reads nothing", rpc, "", "tcp", over("h2", stuffs(settings, pingFrame)), Timeout},
 		{"grpc over tls resets", rpc, "", "tcp", over("h2", resets(true)), Reset},
 	}
 }
@@ -267,6 +281,9 @@ func TestRobust_EveryProtocolGivesTheReasonForEveryNastyServer(t *testing.T) {
 			wantReason(t, r, n.want, "")
 			if r.Err != nil && len(r.Err.Error()) > 2<<10 {
 				t.Errorf("the error has %d bytes: %.200s…", len(r.Err.Error()), r.Err)
+			}
+			if r.Duration > 5*time.Second {
+				t.Errorf("took %v", r.Duration)
 			}
 		})
 	}
