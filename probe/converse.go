@@ -335,9 +335,20 @@ func (k *talk) inform(s *queryResponse, line []byte, match []int) {
 		value := s.Expect.Expand(nil, []byte(label.Value), line, match)
 		labels[i] = Label{label.Name, strings.ToValidUTF8(string(value), "\uFFFD")}
 	}
-	if !slices.ContainsFunc(k.info, func(other []Label) bool { return slices.Equal(other, labels) }) {
+	if !slices.ContainsFunc(k.info, func(other []Label) bool { return sameSeries(other, labels) }) {
 		k.info = append(k.info, labels)
 	}
+}
+
+// sameSeries tells whether labels stand for one series, which may be given only
+// once: their order has no meaning, and one without a value is none.
+func sameSeries(a, b []Label) bool {
+	told := func(labels []Label) []Label {
+		labels = slices.DeleteFunc(slices.Clone(labels), func(l Label) bool { return l.Value == "" })
+		slices.SortFunc(labels, func(a, b Label) int { return strings.Compare(a.Name, b.Name) })
+		return labels
+	}
+	return slices.Equal(told(a), told(b))
 }
 
 // report keeps the series of the conversation, also of one that failed.

@@ -95,6 +95,27 @@ tcp:
 	wantValue(t, r, "probe_expect_info", 1, "x")
 }
 
+// A series that stands twice on a page costs the page.
+func TestConverse_SameLabelsOfSeveralStepsAreOneSeries(t *testing.T) {
+	at := serve(t, speaks("1\n2\n3\n4\n5\n6\n"))
+	r := ask(t, `
+prober: tcp
+tcp:
+  query_response:
+  - {expect: 1, labels: [{name: a, value: x}, {name: b, value: y}]}
+  - {expect: 2, labels: [{name: b, value: y}, {name: a, value: x}]}
+  - {expect: '3(z?)', labels: [{name: b, value: y}, {name: c, value: $1}, {name: a, value: x}]}
+  - {expect: 4, labels: [{name: a, value: y}, {name: b, value: x}]}
+  - {expect: '5(z?)', labels: [{name: a, value: $1}]}
+  - {expect: 6, labels: []}
+`, at)
+	wantSuccess(t, r)
+	want := "probe_failed_due_to_bytes 0\nprobe_expect_info{a=\"x\",b=\"y\"} 1\nprobe_expect_info{a=\"y\",b=\"x\"} 1\nprobe_expect_info{a=\"\"} 1\n"
+	if got := exposition(r.Samples); !strings.HasSuffix(got, want) {
+		t.Errorf("got\n%swant the end\n%s", got, want)
+	}
+}
+
 func TestConverse_WhatWasSaidBeforeTLSIsNotTakenForAnAnswerWithinIt(t *testing.T) {
 	s, ca := secureSite(t, false, func(http.ResponseWriter, *http.Request) {})
 	config := &tls.Config{Certificates: s.TLS.Certificates}
