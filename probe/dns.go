@@ -149,7 +149,8 @@ type dnsProber struct {
 // useDNS makes p probe dns. The name of /probe changes nothing.
 func (p *Prober) useDNS(string) error {
 	d := &dnsProber{DNS: p.module.DNS, tls: &tlsSource{settings: p.module.DNS.TLSConfig}}
-	d.source, _ = netip.ParseAddr(d.SourceIPAddress) // empty, or checked before
+	source, _ := netip.ParseAddr(d.SourceIPAddress) // empty, or checked before
+	d.source = source.Unmap()
 	raw, question, err := d.DNS.query()
 	if err != nil {
 		return fmt.Errorf("query_name: %w", err)
@@ -210,6 +211,9 @@ func (d *dnsProber) probe(r *run) error {
 
 // connect makes the connection, over TCP with TLS where the module wants it.
 func (k *inquiry) connect(addr netip.AddrPort) (net.Conn, func(), error) {
+	if err := sameFamily(k.source, addr.Addr()); err != nil {
+		return nil, nil, err
+	}
 	if k.TransportProtocol == "tcp" {
 		conn, release, err := k.dial(addr, k.source)
 		if err != nil || !k.DNSOverTLS {

@@ -406,6 +406,10 @@ func TestDNS_NamesTheReason(t *testing.T) {
 	wantReason(t, ask(t, block("tcp", ""), serve(t, func(conn net.Conn) { framed(conn); reset(conn) })), Reset, "reading the length of the answer")
 	wantReason(t, ask(t, block("udp", "source_ip_address: 192.0.2.1"), "127.0.0.1:53"), Internal, "bind")
 	wantReason(t, ask(t, block("tcp", "source_ip_address: 192.0.2.1"), "127.0.0.1:53"), Internal, "bind")
+	for _, transport := range []string{"udp", "tcp"} {
+		wantReason(t, ask(t, block(transport, "source_ip_address: '::1'"), "127.0.0.1:53"), Internal, "source_ip_address ::1 and the address of the target, 127.0.0.1, are of different families")
+		wantReason(t, ask(t, block(transport, "source_ip_address: '::ffff:127.0.0.1'"), "[::1]:53"), Internal, "are of different families")
+	}
 }
 
 func TestDNS_EndsAtItsDeadlineOverEveryTransport(t *testing.T) {

@@ -90,8 +90,8 @@ func (t *tcpProber) probe(r *run) error {
 	if err != nil {
 		return err
 	}
-	if t.source.IsValid() && t.source.Is4() != addr.Is4() {
-		return &failure{Internal, fmt.Errorf("source_ip_address %s and the address of the target, %s, are of different families", t.source, addr)}
+	if err := sameFamily(t.source, addr); err != nil {
+		return err
 	}
 	start := time.Now()
 	conn, release, err := r.dial(netip.AddrPortFrom(addr, port), t.source)
@@ -101,6 +101,15 @@ func (t *tcpProber) probe(r *run) error {
 	}
 	defer release()
 	return k.hold(conn, t.TLS)
+}
+
+// sameFamily tells when a source address, if there is one, cannot reach the
+// address of a target: that is a mistake of the module.
+func sameFamily(source, addr netip.Addr) error {
+	if source.IsValid() && source.Is4() != addr.Is4() {
+		return &failure{Internal, fmt.Errorf("source_ip_address %s and the address of the target, %s, are of different families", source, addr)}
+	}
+	return nil
 }
 
 // hostPort takes a tcp target apart; the port may be the name of a service that
