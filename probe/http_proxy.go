@@ -109,7 +109,7 @@ func (p *relayed) dial(ctx context.Context, network, address string) (net.Conn, 
 		if unknown := (*net.DNSError)(nil); errors.As(err, &unknown) {
 			return nil, &failure{Unresolved, err}
 		}
-		return nil, fail(Unreachable, err)
+		return nil, fail(Unreachable, portless(err))
 	}
 	return &bound{dated{conn}, context.AfterFunc(x.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -142,10 +143,29 @@ func (r *run) open(network, address string, local net.Addr) (net.Conn, func(), e
 	dialer := net.Dialer{KeepAlive: -1, LocalAddr: local}
 	conn, err := dialer.DialContext(undated{r.ctx}, network, address)
 	if err != nil {
-		return nil, nil, fail(Unreachable, err)
+		return nil, nil, fail(Unreachable, portless(err))
 	}
 	stop := context.AfterFunc(r.ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	return dated{conn}, func() { stop(); conn.Close() }, nil
+}
+
+// portless gives the error of a connection that cannot be opened the reason
+// internal when all ports of this machine are in use. The kernel gives the same
+// error where it has no address of that family; to connect a UDP socket, which
+// sends nothing, tells the two apart.
+func portless(err error) error {
+	var call *net.OpError
+	if !errors.Is(err, syscall.EADDRNOTAVAIL) || !errors.As(err, &call) || call.Addr == nil {
+		return err
+	}
+	conn, other := net.Dial("udp", call.Addr.String())
+	if other == nil {
+		conn.Close()
+	}
+	if other == nil || errors.Is(other, syscall.EAGAIN) {
+		return &failure{Internal, fmt.Errorf("no port of this machine is free: %w", err)}
+	}
+	return err
 }
 
 // dated is a connection whose deadline is that of its probe: TLS and gRPC set

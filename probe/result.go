@@ -150,7 +150,8 @@ func ours(err error) bool {
 	if errors.As(err, &call) && call.Syscall == "bind" {
 		return true
 	}
-	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}, func(own error) bool {
+	// EAGAIN is what UDP is told when no port is free.
+	return slices.ContainsFunc([]error{syscall.EAGAIN, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}, func(own error) bool {
 		return errors.Is(err, own)
 	})
 }
