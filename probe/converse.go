@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -218,7 +217,7 @@ func (k *talk) step(i int, s *queryResponse) error {
 func (k *talk) send(i int, line []byte, file string) error {
 	switch {
 	case file != "":
-		secret, err := os.ReadFile(file)
+		secret, err := readFile(file)
 		if err != nil {
 			return &failure{Internal, fmt.Errorf("send_file: %w", err)}
 		}

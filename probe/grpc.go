@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -216,7 +215,7 @@ func (g *GRPC) header() (metadata.MD, error) {
 		header.Append(key, values...)
 	}
 	for key, file := range g.MetadataFiles {
-		text, err := os.ReadFile(file)
+		text, err := readFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("metadata_files.%s: %w", key, err)
 		}

@@ -7,10 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
-	"syscall"
 	"unicode"
 
 	"golang.org/x/net/idna"
@@ -77,35 +75,15 @@ func ascii(host string) (string, error) {
 	return idna.Lookup.ToASCII(host)
 }
 
-// maxBodyFile bounds what is sent of a body_file, in bytes.
-const maxBodyFile = 32 << 20
-
-// bodyFile reads the body_file anew for each probe. It does not wait for one who
-// writes into a pipe of that name.
-func bodyFile(name string) (string, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is no regular file", name)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxBodyFile+1))
-	if err == nil && len(text) > maxBodyFile {
-		err = fmt.Errorf("%s is larger than %d bytes", name, maxBodyFile)
-	}
-	return string(text), err
-}
-
 // request builds the first request.
 func (h *httpProber) request(ctx context.Context, u *url.URL) (*http.Request, error) {
 	text := h.Body
 	if h.BodyFile != "" {
-		var err error
-		if text, err = bodyFile(h.BodyFile); err != nil {
+		content, err := readFile(h.BodyFile)
+		if err != nil {
 			return nil, fmt.Errorf("body_file: %w", err)
 		}
+		text = string(content)
 	}
 	var body io.Reader
 	if text != "" {

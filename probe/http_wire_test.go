@@ -308,13 +308,13 @@ func TestHTTP_CookiesStayWithTheirSite(t *testing.T) {
 	}
 }
 
-func TestHTTP_BodyFileIsBoundedAndNeverWaitedFor(t *testing.T) {
+func TestReadFile_FilesOfAModuleAreBoundedAndNeverWaitedFor(t *testing.T) {
 	dir := t.TempDir()
 	pipe, large, empty := filepath.Join(dir, "pipe"), filepath.Join(dir, "large"), filepath.Join(dir, "empty")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, size := range map[string]int64{large: maxBodyFile + 1, empty: 0} {
+	for name, size := range map[string]int64{large: maxFile + 1, empty: 0} {
 		if err := os.WriteFile(name, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -330,6 +330,10 @@ func TestHTTP_BodyFileIsBoundedAndNeverWaitedFor(t *testing.T) {
 			t.Errorf("%s: there is no request, and it has phases", name)
 		}
 		wantValue(t, r, "probe_ip_protocol", 4)
+		r = ask(t, "{prober: tcp, tcp: {query_response: [{send_file: "+name+"}]}}", serve(t, silent))
+		wantReason(t, r, Internal, "query_response[0]: send_file: "+name+" "+want)
+		r = ask(t, "{prober: grpc, grpc: {metadata_files: {token: "+name+"}}}", "127.0.0.1:1")
+		wantReason(t, r, Internal, "metadata_files.token: "+name+" "+want)
 	}
 	wantSuccess(t, ask(t, "{prober: http, http: {method: POST, body_file: "+empty+"}}", site))
 }

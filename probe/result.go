@@ -72,7 +72,7 @@ const (
 	Status      Reason = "status"      // HTTP status, response code of DNS, status code or health (not SERVING) of gRPC
 	Content     Reason = "content"     // header, body, banner or DNS record is not what the module wants
 	Size        Reason = "size"        // more data than the module allows
-	Internal    Reason = "internal"    // the probe itself: a bad target or file, no descriptors left, a panic, an end of the program
+	Internal    Reason = "internal"    // the probe itself: a bad target or file, no descriptors or ports left, a panic, an end of the program
 )
 
 // Reasons gives all reasons in a stable order, for series that are made before
