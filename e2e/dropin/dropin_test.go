@@ -1,7 +1,6 @@
 package dropin_test
 
 import (
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,6 +19,18 @@ import (
 // waits so long.
 const upTo = 2 * time.Minute
 
+// generation is a Prometheus, and how it is told to take native histograms: by
+// its command line, or by the job.
+type generation struct{ path, flag, job string }
+
+// generations are the two that must work.
+func generations() map[string]generation {
+	return map[string]generation{
+		"build":  {path: builtPath, job: "scrape_native_histograms: true, "},
+		"debian": {path: debianPath, flag: "--enable-feature=native-histograms"},
+	}
+}
+
 // house is the shop with an exporter and a Prometheus that asks it.
 type house struct {
 	t          *testing.T
@@ -30,7 +41,7 @@ type house struct {
 	prometheus prometheus
 }
 
-func newHouse(t *testing.T, generation string) *house {
+func newHouse(t *testing.T, g generation) *house {
 	t.Helper()
 	h := &house{t: t, dir: t.TempDir(), exporter: reserve(t)}
 	h.shop = open(t, h.write)
@@ -38,9 +49,14 @@ func newHouse(t *testing.T, generation string) *house {
 	h.prometheus = prometheus{t, port.URL()}
 	h.write("rules.yml", rules)
 	h.write("blackbox.yml", h.shop.modules())
+	h.write("targets.yml", h.shop.list())
 	h.scrape(h.shop.classic(h.exporter.Addr()))
-	parts := stack.Parts{Prometheus: stack.Program{Name: "prometheus", Path: os.Getenv(generation)}}
-	h.start(parts.PrometheusCommand(stack.Server{Config: h.file("prometheus.yml"), Data: h.file("data"), Addr: port.Addr(), Log: h.file("prometheus.log")}))
+	parts := stack.Parts{Prometheus: stack.Program{Name: "prometheus", Path: os.Getenv(g.path)}}
+	server := parts.PrometheusCommand(stack.Server{Config: h.file("prometheus.yml"), Data: h.file("data"), Addr: port.Addr(), Log: h.file("prometheus.log")})
+	if g.flag != "" {
+		server.Args = append(server.Args, g.flag)
+	}
+	h.start(server)
 	return h
 }
 
@@ -168,10 +184,10 @@ func (h *house) reload(text string, want int) {
 }
 
 func TestDropin_NobodySeesTheSwap(t *testing.T) {
-	for name, generation := range map[string]string{"build": builtPath, "debian": debianPath} {
+	for name, g := range generations() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t, generation)
+			h := newHouse(t, g)
 			file := "--config.file=" + h.file("blackbox.yml")
 			h.run("blackbox_exporter", theirsPath, file)
 			theirs := h.live(false)
@@ -190,7 +206,7 @@ func TestDropin_NobodySeesTheSwap(t *testing.T) {
 			if len(theirs.probed) < 200 {
 				t.Errorf("%d series before: too few to tell anything", len(theirs.probed))
 			}
-			h.ownSchedule(file)
+			h.ownSchedule(g, file)
 		})
 	}
 }
@@ -207,10 +223,10 @@ func missing(before, after []string) (lost []string) {
 
 // ownSchedule goes on to what theirs does not have: the targets in the exporter's
 // own file. The rules are not told either.
-func (h *house) ownSchedule(file string) {
+func (h *house) ownSchedule(g generation, file string) {
 	h.t.Helper()
 	h.stop()
-	h.scrape(own(h.exporter.Addr()))
+	h.scrape(own(h.exporter.Addr(), g.job))
 	h.write("blackbox.yml", h.shop.schedule())
 	if status, body := fetch(h.t, http.MethodPost, h.prometheus.base+"/-/reload"); status != http.StatusOK {
 		h.t.Fatalf("reloading Prometheus: %d: %s", status, body)
@@ -224,8 +240,15 @@ func (h *house) ownSchedule(file string) {
 			h.t.Errorf("a panel of a dashboard is empty with the own schedule: %s", expr)
 		}
 	}
-	want := fmt.Sprint(len(h.shop.targets()))
-	h.eventually("every target of the own schedule has its result", func() string {
-		return cmp.Diff(want, fmt.Sprint(len(h.prometheus.series("probe_success"))))
+	h.eventually("every target has a histogram that is native", func() string {
+		return cmp.Diff(len(h.shop.targets()), len(h.prometheus.series(`histogram_quantile(0.9, rate(probe_run_duration_seconds[10s])) >= 0`)))
+	})
+
+	// A target leaves the file: nothing is reloaded.
+	h.shop.closed = true
+	h.write("targets.yml", h.shop.list())
+	h.fires("when a target has left its file", h.shop.alerts(true))
+	h.eventually("every other target has its result", func() string {
+		return cmp.Diff(len(h.shop.targets()), len(h.prometheus.series("probe_success")))
 	})
 }

@@ -1,10 +1,10 @@
 package dropin_test
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -50,40 +50,40 @@ func dashboards() []string {
 // classic is the job of an exporter that is asked target by target, in its two
 // forms: the module as a parameter of the job, and as a label of the target.
 func (s *shop) classic(exporter string) string {
-	var plain, labelled []string
+	var labelled []string
 	for _, t := range s.targets() {
-		if t.module == "http_2xx" {
-			plain = append(plain, fmt.Sprintf("%q", t.url()))
-			continue
+		if t.module != listed {
+			labelled = append(labelled, fmt.Sprintf("{targets: [%q], labels: {__param_module: %s}}", t.url(), t.module))
 		}
-		labelled = append(labelled, fmt.Sprintf("{targets: [%q], labels: {__param_module: %s}}", t.url(), t.module))
 	}
 	relabel := fmt.Sprintf(`  relabel_configs:
   - {source_labels: [__address__], target_label: __param_target}
   - {source_labels: [__param_target], target_label: instance}
   - {target_label: __address__, replacement: %q}
 `, exporter)
-	return "- job_name: blackbox\n  metrics_path: /probe\n  params: {module: [http_2xx]}\n  static_configs: [{targets: [" + strings.Join(plain, ", ") + "]}]\n" + relabel +
+	return "- job_name: blackbox\n  metrics_path: /probe\n  params: {module: [" + listed + "]}\n  file_sd_configs: [{files: [targets.yml]}]\n" + relabel +
 		"- job_name: blackbox-modules\n  metrics_path: /probe\n  static_configs: [" + strings.Join(labelled, ", ") + "]\n" + relabel +
 		fmt.Sprintf("- {job_name: exporter, static_configs: [{targets: [%q]}]}\n", exporter)
 }
 
-// own is the job of the own schedule.
-func own(exporter string) string {
-	return fmt.Sprintf("- {job_name: probes, honor_labels: true, metrics_path: /metrics/probes, static_configs: [{targets: [%q]}]}\n", exporter)
+// own is the job of the own schedule, with what this generation of Prometheus
+// wants beside it.
+func own(exporter, more string) string {
+	return fmt.Sprintf("- {job_name: probes, honor_labels: true, metrics_path: /metrics/probes, %sstatic_configs: [{targets: [%q]}]}\n", more, exporter)
 }
 
-// schedule is the configuration with the targets in it.
+// schedule is the configuration with the targets in it: most of them in place,
+// those of the file where they are.
 func (s *shop) schedule() string {
-	text, last := s.modules()+"services: [{name: shop, owner: team}]\nprobes:\n", ""
-	list := s.targets()
-	slices.SortStableFunc(list, func(a, b target) int { return cmp.Compare(a.module, b.module) })
-	for _, t := range list {
-		if t.module != last {
-			text += fmt.Sprintf("- name: %s\n  module: %s\n  service: shop\n  interval: 1s\n  overlap: 6\n  targets:\n", t.module, t.module)
-		}
-		last = t.module
-		text += fmt.Sprintf("  - {url: %q}\n", t.url())
+	const entry = "- {name: %[1]s, module: %[1]s, service: shop, interval: 1s, overlap: 6, %[2]s}\n"
+	text := s.modules() + "services: [{name: shop, owner: team}]\nprobes:\n" + fmt.Sprintf(entry, listed, "file_sd: {files: [targets.yml], refresh: 1s}")
+	static := map[string][]string{}
+	for _, t := range s.targets() {
+		static[t.module] = append(static[t.module], fmt.Sprintf("{url: %q}", t.url()))
+	}
+	delete(static, listed)
+	for _, module := range slices.Sorted(maps.Keys(static)) {
+		text += fmt.Sprintf(entry, module, "targets: ["+strings.Join(static[module], ", ")+"]")
 	}
 	return text
 }

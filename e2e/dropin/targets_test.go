@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log"
 	"math/big"
@@ -50,11 +51,15 @@ type shop struct {
 	ill     string // gRPC, does not serve
 
 	turned atomic.Bool
+	closed bool // the web that is not there is no longer a target
 	health [2]*health.Server
 }
 
-// closed is where nobody listens, in a network that is all ours.
-const closed = "127.0.0.1:9"
+// nobody listens there, in a network that is all ours.
+const nobody = "127.0.0.1:9"
+
+// listed is the module whose targets stand in a file of their own.
+const listed = "http_2xx"
 
 // slow is what /slow takes, and dull what the rules call slow.
 const (
@@ -211,18 +216,17 @@ func (s *shop) targets() []target {
 	if s.turned.Load() {
 		now, then, ill, well = then, now, well, ill
 	}
-	return []target{
+	all := []target{
 		{"http_2xx", s.web, "/good", then, nil},
 		{"http_2xx", s.web, "/bad", now, nil},
 		{"http_2xx", s.web, "/slow", []string{"BlackboxSlowProbe", "BlackboxProbeSlowHttp"}, nil},
-		{"http_2xx", "http://" + closed, "/", []string{failed, status}, nil},
 		{"http_2xx", s.fine, "/", nil, nil},
 		{"http_2xx", s.soon, "/", []string{soon}, nil},
 		// The date is told though it is why the probe fails: theirs is silent just then.
 		{"http_2xx", s.expired, "/", []string{failed, status}, []string{ended}},
 		{"http_any_certificate", s.expired, "/any", []string{ended}, nil},
 		{"tcp_connect", strings.TrimPrefix(s.web, "http://"), "", nil, nil},
-		{"tcp_connect", closed, "", []string{failed}, nil},
+		{"tcp_connect", nobody, "", []string{failed}, nil},
 		{"tcp_tls", strings.TrimPrefix(s.soon, "https://"), "", []string{soon}, nil},
 		{"icmp", "127.0.0.1", "", nil, nil},
 		{"icmp", "192.0.2.1", "", []string{failed}, nil},
@@ -231,6 +235,22 @@ func (s *shop) targets() []target {
 		{"grpc_plain", s.well, "", well, nil},
 		{"grpc_plain", s.ill, "", ill, nil},
 	}
+	if !s.closed {
+		all = append(all, target{"http_2xx", "http://" + nobody, "/", []string{failed, status}, nil})
+	}
+	return all
+}
+
+// list is the file of targets that Prometheus reads, and the own schedule after
+// it.
+func (s *shop) list() string {
+	text := ""
+	for _, t := range s.targets() {
+		if t.module == listed {
+			text += fmt.Sprintf("- targets: [%q]\n", t.url())
+		}
+	}
+	return text
 }
 
 // alerts are those of all targets, "name instance", sorted. More are those that
