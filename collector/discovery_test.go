@@ -779,7 +779,7 @@ func TestApply_ABadHTTPConfigLeavesEverything(t *testing.T) {
 func FuzzList(f *testing.F) {
 	for _, text := range []string{
 		"[]", "- targets: [a, b]\n  labels: {zone: za}\n", `[{"targets": ["a", "a", ""], "labels": {"__param_target": "x", "le": "y", "a": ""}}]`,
-		"- {targets: [!!binary /w==], labels: {a: !!binary /w==}}", "&a [*a]", "- {targets: &t [a], labels: &l {b: c}}\n- {targets: *t, labels: {<<: *l, d: e}}", "null", "\x00", "- targets: [\"\\n\\\"\"]",
+		"- {targets: [!!binary /w==], labels: {a: !!binary /w==}}", "&a [*a]", "- {targets: &t [a], labels: &l {b: c}}\n- {targets: *t, labels: {<<: *l, d: e}}", "null", "\x00", "- targets: [\"\\n\\\"\"]", "- {targets: [a], labels: {camelCase: x}}",
 	} {
 		f.Add([]byte(text))
 	}
@@ -807,5 +807,5 @@ func foundPage(t *testing.T, found lists) string {
 	if err := c.put(force{s, (&fake{}).modules(), proved, []*source{from}}); err != nil {
 		t.Fatal(err)
 	}
-	return text(t, c)
+	return readable(t, c) // promlint would judge the labels of others
 }

@@ -136,14 +136,21 @@ func scrape(t testing.TB, h http.Handler, accept string) *httptest.ResponseRecor
 // text is the page. It must be one that Prometheus reads and promlint likes.
 func text(t testing.TB, c *Collector) string {
 	t.Helper()
+	got := readable(t, c)
+	problems, err := promlint.New(strings.NewReader(got)).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("promlint: %v %v", problems, err)
+	}
+	return got
+}
+
+// readable is the page. It must be one that Prometheus reads.
+func readable(t testing.TB, c *Collector) string {
+	t.Helper()
 	got := scrape(t, c, "").Body.String()
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	if _, err := parser.TextToMetricFamilies(strings.NewReader(got)); err != nil {
 		t.Errorf("the page does not parse: %v\n%s", err, got)
-	}
-	problems, err := promlint.New(strings.NewReader(got)).Lint()
-	if err != nil || len(problems) > 0 {
-		t.Errorf("promlint: %v %v", problems, err)
 	}
 	return got
 }
