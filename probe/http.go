@@ -306,6 +306,7 @@ type httpProber struct {
 	header http.Header
 	tls    *tlsSource
 	wires  *sync.Pool // of *wire
+	judges judges
 }
 
 // useHTTP makes p probe http, with the Host hostname when that is not empty.
@@ -315,7 +316,8 @@ func (p *Prober) useHTTP(hostname string) error {
 		host:   hostname,
 		header: http.Header{"User-Agent": {userAgent()}},
 		tls:    &tlsSource{settings: p.module.HTTP.HTTPClientConfig.TLSConfig},
-		wires:  newWires(),
+		wires:  p.wires,
+		judges: p.judges,
 	}
 	if h.Compression != "" {
 		h.header.Set("Accept-Encoding", h.Compression)

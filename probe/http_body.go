@@ -85,14 +85,14 @@ func (x *exchange) unreadable(err error, whole bool) error {
 // against the conditions.
 func (x *exchange) judgeText(text []byte) error {
 	if x.patterns() {
-		if err := inTime(x.ctx, len(text), func() error { return x.matchText(text) }); err != nil {
+		if err := x.judges.inTime(x.ctx, len(text), func() error { return x.matchText(text) }); err != nil {
 			return err
 		}
 		x.badMatch = false
 	}
 	if x.conditions() {
 		x.badValue = true
-		err := inTime(x.ctx, len(text), func() error {
+		err := x.judges.inTime(x.ctx, len(text), func() error {
 			return judgeJSON(x.ctx, text, x.FailIfBodyJSONMatchesCEL, x.FailIfBodyJSONNotMatchesCEL)
 		})
 		if err != nil {
@@ -123,15 +123,32 @@ func (h *httpProber) matchText(text []byte) error {
 // milliseconds.
 const quick = 64 << 10
 
+// maxJudged is how many large bodies a module judges at a time, with those that
+// were left at their deadline: of these, each probe would else leave one more,
+// with its text.
+const maxJudged = 8
+
+// judges holds one entry for each large body that is judged.
+type judges chan struct{}
+
+// newJudges gives the judges of a module, who all are free.
+func newJudges() judges { return make(judges, maxJudged) }
+
 // inTime gives what judge finds, or the end of ctx when that comes first: a
 // regular expression on a large body cannot be interrupted. It then goes on
 // alone to its end, so judge must change nothing.
-func inTime(ctx context.Context, size int, judge func() error) error {
+func (j judges) inTime(ctx context.Context, size int, judge func() error) error {
 	if size <= quick {
 		return judge()
 	}
+	select {
+	case j <- struct{}{}:
+	case <-ctx.Done():
+		return fail(Timeout, fmt.Errorf("judging a body of %d bytes, after %d others of this module: %w", size, maxJudged, context.Cause(ctx)))
+	}
 	found := make(chan error, 1)
 	go func() {
+		defer func() { <-j }()
 		defer func() {
 			if p := recover(); p != nil {
 				found <- &failure{Internal, fmt.Errorf("panic while judging the body: %v", p)}

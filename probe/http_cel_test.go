@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -150,18 +151,57 @@ func TestHTTP_LeavesALargeBodyAtTheDeadline(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start, held := time.Now(), make(chan struct{})
-		err := inTime(ctx, quick+1, func() error { <-held; return nil })
+		err := newJudges().inTime(ctx, quick+1, func() error { <-held; return nil })
 		if took := time.Since(start); took != time.Second || reasonOf(err, Internal) != Timeout {
 			t.Errorf("after %v: %v", took, err)
 		}
 		close(held)
 	})
-	if err := inTime(t.Context(), quick+1, func() error { panic("odd") }); reasonOf(err, Timeout) != Internal {
+	if err := newJudges().inTime(t.Context(), quick+1, func() error { panic("odd") }); reasonOf(err, Timeout) != Internal {
 		t.Errorf("a panic is %v", err)
 	}
-	if err := inTime(t.Context(), quick+1, func() error { return nil }); err != nil {
+	if err := newJudges().inTime(t.Context(), quick+1, func() error { return nil }); err != nil {
 		t.Error(err)
 	}
+}
+
+// A probe every few seconds, of a body that takes longer to judge, would take up
+// all memory: each leaves its body behind.
+func TestHTTP_LargeBodiesThatAreLeftAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		judges, held := newJudges(), make(chan struct{})
+		var begun atomic.Int64
+		hangs := func() error { begun.Add(1); <-held; return nil }
+		for range 3 * maxJudged {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			start := time.Now()
+			err := judges.inTime(ctx, quick+1, hangs)
+			if took := time.Since(start); took != time.Second || reasonOf(err, Internal) != Timeout {
+				t.Errorf("after %v: %v", took, err)
+			}
+			cancel()
+		}
+		if got := begun.Load(); got != maxJudged {
+			t.Errorf("%d bodies are judged, want %d", got, maxJudged)
+		}
+		if err := judges.inTime(t.Context(), quick, func() error { return nil }); err != nil {
+			t.Errorf("a small body waits: %v", err)
+		}
+		close(held)
+		synctest.Wait()
+		for range 2 * maxJudged {
+			if err := judges.inTime(t.Context(), quick+1, hangs); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := judges.inTime(t.Context(), quick+1, func() error { panic("odd") }); err == nil {
+			t.Error("a panic is no error")
+		}
+		synctest.Wait()
+		if len(judges) > 0 {
+			t.Errorf("%d are not given back", len(judges))
+		}
+	})
 }
 
 func TestCEL_MistakesAreFoundWhenTheFileIsRead(t *testing.T) {

@@ -135,7 +135,7 @@ func FuzzDecompress(f *testing.F) {
 	var probers []*httpProber
 	for _, coding := range codings {
 		p := prober(f, "{prober: http, http: {body_size_limit: 64KB, compression: "+coding+"}}")
-		probers = append(probers, &httpProber{HTTP: p.module.HTTP, wires: newWires()})
+		probers = append(probers, &httpProber{HTTP: p.module.HTTP, wires: newWires(), judges: newJudges()})
 	}
 	f.Fuzz(func(t *testing.T, packed []byte, which uint8) {
 		x := &exchange{run: &run{ctx: t.Context()}, httpProber: probers[int(which)%len(probers)]}

@@ -671,7 +671,7 @@ func FuzzHTTP(f *testing.F) {
 		var h httpProber
 		p.probe = func(r *run) error {
 			u, _ := url.Parse("http://127.0.0.1/")
-			h = httpProber{HTTP: p.module.HTTP, wires: newWires()}
+			h = httpProber{HTTP: p.module.HTTP, wires: newWires(), judges: newJudges()}
 			x := &exchange{run: r, httpProber: &h, first: u.Host, built: true}
 			defer x.report()
 			req, err := http.NewRequest("GET", u.String(), nil)

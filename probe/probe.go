@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -17,6 +18,8 @@ type Prober struct {
 	network  *Network
 	probe    func(r *run) error
 	resolver *net.Resolver
+	wires    *sync.Pool // of *wire, those of all names that a module is asked for
+	judges   judges
 }
 
 // New makes a module ready, on the network of the process. Files that the module
@@ -30,7 +33,7 @@ func New(m Module, network *Network) (*Prober, error) {
 	if first != nil {
 		return nil, fmt.Errorf("module of prober %q: %w", m.Prober, first)
 	}
-	p := &Prober{module: m, network: network, resolver: net.DefaultResolver}
+	p := &Prober{module: m, network: network, resolver: net.DefaultResolver, wires: newWires(), judges: newJudges()}
 	return p, protocols()[m.Prober].use(p, "")
 }
 
