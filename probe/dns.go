@@ -285,7 +285,7 @@ func (k *inquiry) fromDatagrams(conn net.Conn, id uint16) (*dns.Msg, error) {
 			return answer, err
 		}
 		passed, last = passed+1, err
-		if k.explain {
+		if k.explain && passed <= maxNotes {
 			k.note("passing over a datagram", "why", err.Error())
 		}
 	}
@@ -366,7 +366,8 @@ func rcodeName(code int) string {
 	return fmt.Sprint(code)
 }
 
-// maxNotes bounds how many records of an answer are shown.
+// maxNotes bounds how many records of an answer are shown, and how many
+// datagrams that are none: a name server may send them until the deadline.
 const maxNotes = 50
 
 // explainAnswer keeps notes of the answer.

@@ -623,6 +623,18 @@ func TestDNS_ExplainsWhatItDoes(t *testing.T) {
 	}
 }
 
+func TestDNS_NotesOfDatagramsThatAreNoAnswerAreBounded(t *testing.T) {
+	stray := datagrams(t, func(query []byte) [][]byte {
+		// What does not fit the buffer of the socket is lost; this does.
+		return append(slices.Repeat([][]byte{{0}}, maxNotes+20), packed(t, query, func(*dns.Msg) {}))
+	})
+	r := prober(t, block("udp", "")).Explain(t.Context(), stray)
+	wantSuccess(t, r)
+	if got := strings.Count(noted(r), "passing over a datagram"); got != maxNotes {
+		t.Errorf("%d notes, want %d", got, maxNotes)
+	}
+}
+
 // FuzzDNSAnswer: whatever a server says, there is a result with a reason of the
 // closed set and the series that are always there.
 func FuzzDNSAnswer(f *testing.F) {
