@@ -255,7 +255,7 @@ func (c *call) check(to netip.AddrPort, authority string, settings *tls.Config, 
 	answer, err := health.NewHealthClient(client).Check(metadata.NewOutgoingContext(c.ctx, header), request)
 	c.code = status.Code(err)
 	if err != nil {
-		return c.refused(err, link)
+		return c.refused(err, link, header)
 	}
 	c.serving, c.told = answer.GetStatus(), true
 	if c.explain {
@@ -281,13 +281,14 @@ func (c *call) overTLS(l *link, settings *tls.Config) error {
 
 // refused gives an error of the call its reason: the server's own word is its
 // status, all else is what became of the connection.
-func (c *call) refused(err error, l *link) error {
+func (c *call) refused(err error, l *link, sent metadata.MD) error {
 	said := status.Convert(err)
+	message := withheld(said.Message(), sent)
 	if c.explain {
-		c.note("refused", "code", said.Code(), "message", shorten([]byte(said.Message())))
+		c.note("refused", "code", said.Code(), "message", shorten([]byte(message)))
 	}
 	broken, answered := l.outcome()
-	err = fmt.Errorf("checking the health of service %q: %s: %s", c.Service, said.Code(), oneLine(said.Message()))
+	err = fmt.Errorf("checking the health of service %q: %s: %s", c.Service, said.Code(), oneLine(message))
 	switch {
 	case said.Code() == codes.DeadlineExceeded, c.ctx.Err() != nil:
 		return &failure{Timeout, err}
@@ -297,6 +298,25 @@ func (c *call) refused(err error, l *link) error {
 		return &failure{reasonOf(broken, Protocol), err}
 	}
 	return &failure{Protocol, err}
+}
+
+// withheld is what a server says, without the metadata that was sent to it: one
+// that refuses a token may repeat it.
+func withheld(message string, sent metadata.MD) string {
+	var words []string
+	for _, values := range sent {
+		for _, value := range values {
+			words = append(append(words, value), strings.Fields(value)...)
+		}
+	}
+	slices.SortFunc(words, func(a, b string) int { return len(b) - len(a) }) // a whole value before a part of it
+	var pairs []string
+	for _, word := range words {
+		if len(word) >= 4 { // less tells nothing, and stands in many words
+			pairs = append(pairs, word, "<secret>")
+		}
+	}
+	return strings.NewReplacer(pairs...).Replace(message)
 }
 
 // oneLine is the beginning of a message, which may hold a page that a server

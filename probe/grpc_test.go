@@ -372,6 +372,20 @@ func TestGRPC_MetadataIsMaskedWhenItIsShown(t *testing.T) {
 	}
 }
 
+func TestGRPC_MetadataThatTheServerRepeatsIsNotShown(t *testing.T) {
+	at := services(t, "127.0.0.1:0", grpc.UnaryInterceptor(func(ctx context.Context, _ any, _ *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
+		sent, _ := metadata.FromIncomingContext(ctx)
+		_, token, _ := strings.Cut(sent.Get("authorization")[0], " ")
+		return nil, status.Errorf(codes.Unauthenticated, "token %q of %q is not known", token, sent.Get("key"))
+	}))
+	p := prober(t, "{prober: grpc, grpc: {metadata: {authorization: [Bearer topsecret]}, metadata_files: {key: "+keep(t, "a big secret\n")+"}}}")
+	r := p.Explain(t.Context(), at)
+	wantReason(t, r, Status, `Unauthenticated: token "<secret>" of ["<secret>"] is not known`)
+	if shown := fmt.Sprint(r.Err, r.Notes); strings.Contains(shown, "topsecret") || strings.Contains(shown, "big secret") || !strings.Contains(shown, "is not known") {
+		t.Errorf("shown is %s", shown)
+	}
+}
+
 func TestGRPC_MistakesAreToldAtLoad(t *testing.T) {
 	for text, want := range map[string]string{
 		"metadata: {'a b': [x]}":        `grpc.metadata.a b: "a b" is no key of metadata; want letters, digits, '.', '-' and '_'`,
