@@ -110,6 +110,7 @@ func TestProve_RefusesAndNamesTheKnob(t *testing.T) {
 			`probe "shop-nodes" can never fire: a fault_window of 60s holds 4 whole intervals of 15s, and cap 0.8 with min_anomalies 2 needs more bad samples: widen the window, or lower the cap or the interval`,
 		},
 		"group_wait":  {shop(timed{1, .5, 1, .5, 59}), "shorten alertmanager.group_wait from 59s to 52s or less"},
+		"years":       {shop(timed{1, .5, 1, .5, 3e9}), "shorten alertmanager.group_wait from 3000000000s to 52s or less"}, // without a try for each second of them
 		"peers":       {peers(shop(timed{1, .5, 1, .5, 0}), 5), "shorten alertmanager.peer_timeout from 15s to 13s or less"},
 		"two at once": {shop(timed{20, 20, 60, 30, 30}), "shorten prometheus.scrape.interval and prometheus.evaluation.interval, now 60s; that alone is not enough"},
 	} {

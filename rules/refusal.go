@@ -8,6 +8,9 @@ import (
 	"github.com/prometheus/common/model"
 )
 
+// mostTries is about how many values of a knob are tried for an advice.
+const mostTries = 10_000
+
 // knob is one setting that a bound can be shortened with: what it adds to the
 // shortest bound, its present value, and how to try another.
 type knob struct {
@@ -64,7 +67,11 @@ func (c chain) advice() string {
 	if best.now <= step {
 		step = 100 * time.Millisecond
 	}
-	for v := (best.now - 1).Truncate(step); v > 0; v -= step {
+	// Each knob is a part of the whole: none that is longer than the target helps.
+	// Of targets of hours the steps are coarser, so that there are never many.
+	from := min(best.now-1, c.target())
+	step = max(step, (from / mostTries).Truncate(time.Second))
+	for v := from.Truncate(step); v > 0; v -= step {
 		try := c
 		if best.set(&try, v); try.met() {
 			return fmt.Sprintf("shorten %s from %s to %s or less", best.name, span(best.now), span(v))
