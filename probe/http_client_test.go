@@ -162,6 +162,24 @@ func TestClient_TokenServerThatFailsFailsTheProbeInTime(t *testing.T) {
 	wantReason(t, ask(t, "{prober: http, http: {oauth2: {client_id: us, client_secret_file: /nowhere, token_url: '"+refuses+"'}}}", site), Internal, "/nowhere")
 }
 
+func TestClient_ErrorsOfTheTokenServerDoNotQuoteItsURL(t *testing.T) {
+	s, _ := secureSite(t, false, nil)
+	key, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signs := "grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', client_certificate_key_file: " +
+		written(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	for _, way := range []string{"client_secret: s", signs} {
+		target := "http://me:topsecret@" + closedPort(t) + "/topsecret?key=topsecret"
+		r := ask(t, "{prober: http, http: {oauth2: {client_id: us, "+way+", token_url: '"+target+"'}}}", serve(t, silent))
+		wantReason(t, r, Refused, "asking token_url for a token: dial tcp 127.0.0.1:")
+		if strings.Contains(fmt.Sprint(r.Err), "topsecret") {
+			t.Errorf("%s: got %v", way, r.Err)
+		}
+	}
+}
+
 func TestClient_SignsItsRequestForATokenWithAKey(t *testing.T) {
 	s, _ := secureSite(t, false, nil)
 	key, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)

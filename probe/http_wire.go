@@ -360,8 +360,12 @@ func (m *meter) tell(err error) error {
 
 // unspoken gives the reason of an exchange that the client of net/http gave up.
 // Only the text of its errors tells that a header was too large, or that there
-// was no token: what the server of tokens says beside that is not repeated.
+// was no token: what the server of tokens says beside that is not repeated, nor
+// its URL, which may hold a secret.
 func unspoken(err error) error {
+	if quoted := (*url.Error)(nil); errors.As(err, &quoted) {
+		return fail(Protocol, fmt.Errorf("asking token_url for a token: %w", quoted.Err))
+	}
 	if text, found := strings.CutPrefix(err.Error(), "oauth2: "); found {
 		text, _, _ = strings.Cut(text, "\n")
 		return &failure{Internal, errors.New("asking token_url for a token: " + text)}
