@@ -180,6 +180,19 @@ func TestClient_ErrorsOfTheTokenServerDoNotQuoteItsURL(t *testing.T) {
 	}
 }
 
+func TestClient_CertificateOfAnotherIsNotShownForThatOfTheTarget(t *testing.T) {
+	other, _ := secureSite(t, false, func(http.ResponseWriter, *http.Request) {})
+	for _, setting := range []string{
+		"proxy_url: '" + other.URL + "'", "oauth2: {client_id: us, client_secret: s, token_url: '" + other.URL + "'}",
+	} {
+		r := ask(t, "{prober: http, http: {"+setting+"}}", "https://"+serve(t, silent))
+		wantReason(t, r, Certificate, "x509")
+		if expiry, ok := value(r, "probe_ssl_earliest_cert_expiry"); ok {
+			t.Errorf("%s: the expiry is %v", setting, expiry)
+		}
+	}
+}
+
 func TestClient_SignsItsRequestForATokenWithAKey(t *testing.T) {
 	s, _ := secureSite(t, false, nil)
 	key, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)

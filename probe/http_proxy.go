@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"sync"
 	"time"
 
@@ -44,7 +45,7 @@ func (p *relayed) RoundTrip(req *http.Request) (*http.Response, error) {
 	times := &hopTimes{}
 	answer, err := p.client.RoundTrip(hop.WithContext(httptrace.WithClientTrace(req.Context(), times.trace())))
 	times.sum(x)
-	if bad := untrusted(err); bad != nil {
+	if bad := untrusted(err); bad != nil && !ofHelper(err) {
 		x.refused = tls.ConnectionState{PeerCertificates: bad.UnverifiedCertificates}
 	}
 	if err != nil {
@@ -62,6 +63,14 @@ func (p *relayed) RoundTrip(req *http.Request) (*http.Response, error) {
 	// and every redirect would seem to lead to another host.
 	answer.Request = req
 	return answer, nil
+}
+
+// ofHelper tells whether an error is about the proxy or the server of tokens,
+// whose certificates must not be shown for that of the target.
+func ofHelper(err error) bool {
+	var asking *url.Error
+	var call *net.OpError
+	return errors.As(err, &asking) || errors.As(err, &call) && call.Op == "proxyconnect"
 }
 
 // build makes the client anew unless it is for the same: a token that it got
