@@ -339,7 +339,7 @@ type meter struct {
 // Read implements net.Conn.
 func (m *meter) Read(p []byte) (int, error) {
 	if m.left <= 0 {
-		return 0, &failure{Size, fmt.Errorf("header of the answer is larger than %d bytes", maxHeader)}
+		return 0, &failure{Size, fmt.Errorf("header of the answer is larger than %d bytes, or more came before it", maxHeader)}
 	}
 	n, err := m.Conn.Read(p)
 	m.left -= int64(n)
