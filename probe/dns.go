@@ -346,14 +346,14 @@ func (k *inquiry) judge() error {
 	if !slices.Contains(k.rcodes, k.answer.Rcode) {
 		return &failure{Status, fmt.Errorf("response code is %s, want %s", rcodeName(k.answer.Rcode), strings.Join(k.ValidRcodes, " or "))}
 	}
-	if err := k.ValidateAnswer.judge(k.answer.Answer); err != nil {
-		return &failure{Content, fmt.Errorf("validate_answer_rrs: %w", err)}
+	if err := k.ValidateAnswer.judge(k.ctx, k.answer.Answer); err != nil {
+		return fail(Content, fmt.Errorf("validate_answer_rrs: %w", err))
 	}
-	if err := k.ValidateAuthority.judge(k.answer.Ns); err != nil {
-		return &failure{Content, fmt.Errorf("validate_authority_rrs: %w", err)}
+	if err := k.ValidateAuthority.judge(k.ctx, k.answer.Ns); err != nil {
+		return fail(Content, fmt.Errorf("validate_authority_rrs: %w", err))
 	}
-	if err := k.ValidateAdditional.judge(k.answer.Extra); err != nil {
-		return &failure{Content, fmt.Errorf("validate_additional_rrs: %w", err)}
+	if err := k.ValidateAdditional.judge(k.ctx, k.answer.Extra); err != nil {
+		return fail(Content, fmt.Errorf("validate_additional_rrs: %w", err))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,8 +26,9 @@ type recordRules struct {
 	FailIfNoneMatches []pattern `yaml:"fail_if_none_matches_regexp,omitempty"`
 }
 
-// judge gives the first rule that the records of a section break.
-func (v *recordRules) judge(records []dns.RR) error {
+// judge gives the first rule that the records of a section break, or the end of
+// ctx: thousands of records fit an answer over TCP.
+func (v *recordRules) judge(ctx context.Context, records []dns.RR) error {
 	if len(v.FailIfMatches)+len(v.FailIfAllMatch)+len(v.FailIfNotMatches)+len(v.FailIfNoneMatches) == 0 {
 		return nil
 	}
@@ -35,12 +37,20 @@ func (v *recordRules) judge(records []dns.RR) error {
 	}
 	texts := make([]string, len(records))
 	for i, record := range records {
+		if ctx.Err() != nil {
+			return judgingLate(ctx, len(records))
+		}
 		texts[i] = record.String()
 		if err := v.judgeOne(texts[i]); err != nil {
 			return err
 		}
 	}
-	return v.judgeAll(texts)
+	return v.judgeAll(ctx, texts)
+}
+
+// judgingLate is the error of judging at the end of ctx.
+func judgingLate(ctx context.Context, records int) error {
+	return fail(Timeout, fmt.Errorf("judging %d records: %w", records, context.Cause(ctx)))
 }
 
 // judgeOne applies the rules that a single record can break.
@@ -59,16 +69,24 @@ func (v *recordRules) judgeOne(text string) error {
 }
 
 // judgeAll applies the rules about all records together.
-func (v *recordRules) judgeAll(texts []string) error {
+func (v *recordRules) judgeAll(ctx context.Context, texts []string) error {
 	for _, p := range v.FailIfAllMatch {
 		for _, text := range texts {
+			if ctx.Err() != nil {
+				return judgingLate(ctx, len(texts))
+			}
 			if !p.MatchString(text) {
 				return fmt.Errorf("fail_if_all_match_regexp: record %q does not match %q; want all records to match", text, p)
 			}
 		}
 	}
-	matched := func(p pattern) bool { return slices.ContainsFunc(texts, p.MatchString) }
+	matched := func(p pattern) bool {
+		return slices.ContainsFunc(texts, func(text string) bool { return ctx.Err() == nil && p.MatchString(text) })
+	}
 	if len(v.FailIfNoneMatches) > 0 && !slices.ContainsFunc(v.FailIfNoneMatches, matched) {
+		if ctx.Err() != nil {
+			return judgingLate(ctx, len(texts))
+		}
 		return fmt.Errorf("fail_if_none_matches_regexp: none of %d records matches any of %q", len(texts), v.FailIfNoneMatches)
 	}
 	return nil

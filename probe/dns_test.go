@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -623,6 +624,22 @@ func TestDNS_ExplainsWhatItDoes(t *testing.T) {
 	}
 }
 
+// An answer over TCP may hold thousands of records, and expressions are slow.
+func TestDNS_JudgesNothingAfterTheDeadline(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), -1)
+	defer cancel()
+	records := []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: "example.org."}}}
+	never := []pattern{{regexp.MustCompile("never")}}
+	for _, rules := range []recordRules{{FailIfMatches: never}, {FailIfAllMatch: never}, {FailIfNotMatches: never}, {FailIfNoneMatches: never}} {
+		if err := rules.judge(ctx, records); reasonOf(err, Content) != Timeout || err.Error() != "judging 1 records: context deadline exceeded" {
+			t.Errorf("%v: got %v", rules, err)
+		}
+		if err := rules.judgeAll(ctx, []string{"a"}); len(rules.FailIfAllMatch)+len(rules.FailIfNoneMatches) > 0 && reasonOf(err, Content) != Timeout {
+			t.Errorf("%v, all: got %v", rules, err)
+		}
+	}
+}
+
 func TestDNS_NotesOfDatagramsThatAreNoAnswerAreBounded(t *testing.T) {
 	stray := datagrams(t, func(query []byte) [][]byte {
 		// What does not fit the buffer of the socket is lost; this does.
@@ -706,7 +723,7 @@ func FuzzRecordRules(f *testing.F) {
 			{recordRules{}, false}, {recordRules{FailIfMatches: list}, !none}, {recordRules{FailIfAllMatch: list}, !all},
 			{recordRules{FailIfNotMatches: list}, !all || len(section) == 0}, {recordRules{FailIfNoneMatches: list}, none},
 		} {
-			if err := c.rules.judge(section); (err != nil) != c.fails {
+			if err := c.rules.judge(t.Context(), section); (err != nil) != c.fails {
 				t.Errorf("%+v of %d records, %d match %q: %v", c.rules, len(section), matched, expression, err)
 			}
 		}
