@@ -622,6 +622,38 @@ func TestICMP_ClosedNetworkLeavesNothingOpen(t *testing.T) {
 	}
 }
 
+// Probers are made anew whenever the configuration is: nothing of the network may
+// grow with that.
+func TestICMP_ProbersThatAreMadeAnewShareTheSockets(t *testing.T) {
+	before, routines := sockets(t), runtime.NumGoroutine()
+	network := NewNetwork()
+	defer network.Close()
+	var open sync.WaitGroup
+	for range 50 {
+		for _, target := range []string{"127.0.0.1", "::1"} {
+			m := prober(t, "{prober: icmp, icmp: {dont_fragment: true}}").module
+			p, err := New(m, network)
+			if err != nil {
+				t.Fatal(err)
+			}
+			open.Go(func() { wantSuccess(t, pings(t, p, target)) })
+		}
+	}
+	open.Wait()
+	// For IPv4, one for packets that must not be fragmented, and one that listens.
+	if now := sockets(t); now != before+3 {
+		t.Errorf("%d sockets, want %d", now, before+3)
+	}
+	if now := settled(runtime.NumGoroutine, routines+2); now != routines+2 {
+		t.Errorf("%d goroutines, want %d", now, routines+2)
+	}
+	for v6, p := range network.ping {
+		if len(p.waiting) > 0 {
+			t.Errorf("IPv6 %v: %d packets are waited for after their probes", v6, len(p.waiting))
+		}
+	}
+}
+
 func BenchmarkICMP(b *testing.B) {
 	p := pinging(b, "{prober: icmp}")
 	ctx, cancel := context.WithTimeout(b.Context(), time.Hour)
