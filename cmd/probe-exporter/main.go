@@ -11,10 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -48,8 +46,7 @@ type app struct {
 	observer, logLevel, logFormat, proberLevel string
 	timeoutOffset                              float64
 	checkOnly, autoReload, profiles            bool
-	reloadSeconds                              uint32
-	historyLimit                               uint64
+	reloadSeconds, historyLimit                uint64
 	externalURL, routePrefix                   string
 	address                                    address // of both
 	web                                        *web.FlagConfig
@@ -115,7 +112,7 @@ func (a *app) define(k *kingpin.Application) {
 	k.Flag("config.dir", "Folder with more files *.yml and *.yaml of the configuration.").StringVar(&a.files.dir)
 	k.Flag("observer", "Name of this exporter among all that watch the same targets; the host name by default.").StringVar(&a.observer)
 	a.defineLevel(k, "log.level", "Least level that is logged", &a.logLevel)
-	k.Flag("log.format", "Format of the log: logfmt or json.").Default("logfmt").EnumVar(&a.logFormat, "logfmt", "json")
+	declare(k, "log.format", "Format of the log: logfmt or json.", "logfmt or json", oneOf(&a.logFormat, "logfmt", "json")).Default("logfmt")
 	a.defineServe(k.Command("serve", "Probe and serve /metrics/probes, /probe and /metrics (the default).").Default())
 
 	check := k.Command("check", "Check the configuration: every mistake at once, what is unwise, and the bound of every detection.")
@@ -142,9 +139,9 @@ func (a *app) define(k *kingpin.Application) {
 func (a *app) defineServe(serve *kingpin.CmdClause) {
 	serve.Flag("config.check", "Check the configuration and exit.").BoolVar(&a.checkOnly)
 	serve.Flag("config.enable-auto-reload", "Load the configuration when one of its files changes.").BoolVar(&a.autoReload)
-	serve.Flag("config.auto-reload-interval", "Seconds between two looks at the files.").Default("30").Uint32Var(&a.reloadSeconds)
-	serve.Flag("timeout-offset", "Seconds that a /probe ends before the scrape that asked for it.").Default("0.5").Float64Var(&a.timeoutOffset)
-	serve.Flag("history.limit", "Probes of /probe that are kept for / and /logs, and as many failures before them; 0 keeps none.").Default("100").Uint64Var(&a.historyLimit)
+	declare(serve, "config.auto-reload-interval", "Seconds between two looks at the files.", "seconds without a unit or a fraction", whole(&a.reloadSeconds, 32)).Default("30")
+	declare(serve, "timeout-offset", "Seconds that a /probe ends before the scrape that asked for it.", "seconds without a unit", seconds(&a.timeoutOffset)).Default("0.5")
+	declare(serve, "history.limit", "Probes of /probe that are kept for / and /logs, and as many failures before them; 0 keeps none.", "a number of 0 or more", whole(&a.historyLimit, 64)).Default("100")
 	a.defineLevel(serve, "log.prober", "Least level that is logged of the probes of /probe, whatever --log.level says", &a.proberLevel)
 	serve.Flag("web.external-url", "URL under which others reach this exporter, when something stands before it.").PlaceHolder("URL").StringVar(&a.externalURL)
 	serve.Flag("web.route-prefix", "Path that all pages lie under; that of --web.external-url by default.").PlaceHolder("PATH").StringVar(&a.routePrefix)
@@ -153,27 +150,10 @@ func (a *app) defineServe(serve *kingpin.CmdClause) {
 }
 
 // defineLevel declares a flag for a level of the log, in capitals or not.
-func (a *app) defineLevel(c interface {
-	Flag(name, help string) *kingpin.FlagClause
-}, name, help string, into *string) {
-	c.Flag(name, help+": debug, info, warn, error.").Default("info").SetValue((*levelValue)(into))
+func (a *app) defineLevel(c flagging, name, help string, into *string) {
+	const levels = "debug, info, warn, error"
+	declare(c, name, help+": "+levels+".", "debug, info, warn or error", oneOf(into, strings.Split(levels, ", ")...)).Default("info")
 }
-
-// levelValue is a level of the log.
-type levelValue string
-
-// Set takes one of the levels.
-func (l *levelValue) Set(text string) error {
-	word := strings.ToLower(text)
-	if !slices.Contains([]string{"debug", "info", "warn", "error"}, word) {
-		return fmt.Errorf("got %q, want debug, info, warn or error", text)
-	}
-	*l = levelValue(word)
-	return nil
-}
-
-// String gives the level.
-func (l *levelValue) String() string { return string(*l) }
 
 // defineLater declares flags that blackbox_exporter or a later version has, so
 // that they are refused by name.
@@ -194,9 +174,6 @@ func (a *app) usage() (err error) {
 		if *given {
 			return fmt.Errorf("--%s: known, not yet available", name)
 		}
-	}
-	if math.IsNaN(a.timeoutOffset) || math.IsInf(a.timeoutOffset, 0) {
-		return fmt.Errorf("--timeout-offset: want seconds, got %v", a.timeoutOffset)
 	}
 	if a.autoReload && a.reloadSeconds == 0 {
 		return errors.New("--config.auto-reload-interval: want 1 second or more, got 0")

@@ -548,10 +548,12 @@ func TestServe_EndsWithOneOnWhatItCannotDo(t *testing.T) {
 
 func TestUsage_EndsWithTwo(t *testing.T) {
 	for _, c := range []struct{ arg, want string }{
-		{"--no-such-flag", "unknown long flag '--no-such-flag'"}, {"--history.limit=-5", `strconv.ParseUint: parsing "-5": invalid syntax`},
+		{"--no-such-flag", "unknown long flag '--no-such-flag'"}, {"--history.limit=-5", `--history.limit: want a number of 0 or more, got "-5"`},
 		{"--web.external-url='http://a.test/'", "--web.external-url: want it without quotes"}, {"--web.external-url=ftp://a.test/", "--web.external-url: want http://, https:// or a path"},
-		{"--web.external-url=http://me:topsecret@a.test:port/", "--web.external-url: want a URL such as"}, {"--log.prober=loud", `got "loud", want debug, info, warn or error`},
-		{"--timeout-offset=NaN", "--timeout-offset: want seconds"}, {"--log.level=loud", `got "loud", want debug, info, warn or error`}, {"rules", "required flag(s) '--output.dir' not provided"},
+		{"--web.external-url=http://me:topsecret@a.test:port/", "--web.external-url: want a URL such as"}, {"--log.prober=loud", `--log.prober: want debug, info, warn or error, got "loud"`},
+		{"--timeout-offset=NaN", "--timeout-offset: want seconds without a unit, got \"NaN\""}, {"--timeout-offset=x", "probe-exporter: --timeout-offset: want seconds without a unit, got \"x\", try --help\n"},
+		{"--config.auto-reload-interval=30s", `--config.auto-reload-interval: want seconds without a unit or a fraction, got "30s"`}, {"--config.auto-reload-interval=99999999999", "--config.auto-reload-interval: want seconds"},
+		{"--log.format=x", `--log.format: want logfmt or json, got "x"`}, {"--log.level=loud", `--log.level: want debug, info, warn or error, got "loud"`}, {"rules", "required flag(s) '--output.dir' not provided"},
 	} {
 		if code, _, stderr := call(t, c.arg); code != 2 || !strings.Contains(stderr, c.want) || strings.Contains(stderr, "topsecret") {
 			t.Errorf("%s: ended with %d: %s", c.arg, code, stderr)
