@@ -26,8 +26,11 @@ type findings struct {
 // check prints what is wrong, what is unwise, and the bounds. Only what is wrong
 // is an error.
 func (a *app) check(ctx context.Context) error {
-	from := a.files.choose()
-	s, err := load(from, a.observer)
+	from, observer := a.files.choose(), a.observer
+	if a.checkOnly { // as the program would run here; by itself, check stands for all observers
+		observer = a.runsAs()
+	}
+	s, err := load(from, observer)
 	var f findings
 	if err != nil && a.json {
 		if !errors.As(err, &f.wrong) {

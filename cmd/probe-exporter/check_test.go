@@ -148,12 +148,27 @@ func TestCheck_APrometheusThatIsSilentIsAnErrorWhereItWasAskedFor(t *testing.T) 
 	if code != 1 || !strings.Contains(stdout, "mistakes: 1; 2 modules") || !strings.HasPrefix(stderr, "--prometheus.url: asking http://127.0.0.1:1 for its targets: dial tcp") {
 		t.Errorf("by the flag: ended with %d: %s%s", code, stdout, stderr)
 	}
-	if code, stdout, stderr := call(t, "--config.check", "--config.file="+file); code != 0 || strings.Contains(stdout, "asking") {
+	if code, stdout, stderr := call(t, "--config.check", "--config.file="+file, "--observer=a"); code != 0 || strings.Contains(stdout, "asking") {
 		t.Errorf("--config.check asked: %d: %s%s", code, stdout, stderr)
 	}
 	code, _, stderr = call(t, "check", "--config.file="+write(t, "prometheus: {url: 'ftp://me:topsecret@a.test'}\n"))
 	if code != 1 || !strings.Contains(stderr, `:1: prometheus.url: got "ftp://<secret>@a.test", want http://host:port`) {
 		t.Errorf("ended with %d: %s", code, stderr)
+	}
+}
+
+func TestConfigCheck_RefusesWhatWouldNotStart(t *testing.T) {
+	file, free := write(t, strings.ReplaceAll(house, "HOST", "127.0.0.1:1")), "--web.listen-address=127.0.0.1:0"
+	web := "--web.config.file=" + write(t, "nonsense: 1\n")
+	for _, args := range [][]string{{"--config.file=" + file}, {"--config.file=" + file, "--observer=c"}, {"--config.file=" + file, "--observer=a", web}} {
+		ended, _, first := call(t, append(args, free)...)
+		code, _, stderr := call(t, append(args, "--config.check")...)
+		if ended != 1 || code != 1 || !strings.HasSuffix(first, stderr) || stderr == "" {
+			t.Errorf("%v: serve ended with %d: %s\n--config.check with %d: %s", args, ended, first, code, stderr)
+		}
+	}
+	if code, _, stderr := call(t, "check", "--config.file="+file); code != 0 {
+		t.Errorf("check stands for all observers, and ended with %d: %s", code, stderr)
 	}
 }
 

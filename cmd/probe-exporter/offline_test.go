@@ -14,7 +14,7 @@ import (
 
 func TestCheck_PrintsTheBounds(t *testing.T) {
 	file := write(t, strings.ReplaceAll(house, "HOST", "127.0.0.1:1"))
-	for _, args := range [][]string{{"check", "--config.file=" + file}, {"--config.check", "--config.file=" + file}} {
+	for _, args := range [][]string{{"check", "--config.file=" + file}, {"--config.check", "--config.file=" + file, "--observer=b"}} {
 		code, stdout, stderr := call(t, args...)
 		want := file + `: no mistakes; 2 modules, 2 probes, 2 targets, 1 services
 ` + file + `:4: prometheus.scrape.timeout: warning: 500ms is half of the scrape interval of 1s or more: it counts into every bound; a scrape takes milliseconds

@@ -211,6 +211,9 @@ func (e *exporter) config(w http.ResponseWriter, _ *http.Request) {
 
 // serve runs until ctx ends or a listener fails.
 func (a *app) serve(ctx context.Context) error {
+	if err := web.Validate(*a.web.WebConfigFile); err != nil {
+		return fmt.Errorf("--web.config.file: %w", err)
+	}
 	if a.checkOnly {
 		return a.check(ctx)
 	}
@@ -218,9 +221,6 @@ func (a *app) serve(ctx context.Context) error {
 	level.Info(e.logger).Log("msg", "starting probe-exporter", "version", version.Info(), "observer", e.observer)
 	if !a.files.given && e.files.file == theirFile {
 		level.Info(e.logger).Log("msg", "there is no "+ownFile+": taking the file of blackbox_exporter", "file", theirFile)
-	}
-	if err := web.Validate(*a.web.WebConfigFile); err != nil {
-		return fmt.Errorf("--web.config.file: %w", err)
 	}
 	if err := e.reload(); err != nil {
 		return err
@@ -233,11 +233,14 @@ func (a *app) serve(ctx context.Context) error {
 	return a.listen(ctx, e, hangup)
 }
 
+// runsAs is the name of the observer that serves.
+func (a *app) runsAs() string { return cmp.Or(a.observer, hostname()) }
+
 // exporter makes the program that the command line asks for.
 func (a *app) exporter() *exporter {
 	w := log.NewSyncWriter(a.stderr)
 	o := options{
-		files: a.files.choose(), observer: cmp.Or(a.observer, hostname()), offset: a.timeoutOffset, address: a.address, profiles: a.profiles,
+		files: a.files.choose(), observer: a.runsAs(), offset: a.timeoutOffset, address: a.address, profiles: a.profiles,
 		prober: newLogger(w, a.logFormat, a.proberLevel), verbose: a.proberLevel == "debug",
 		kept: int(min(a.historyLimit, math.MaxInt32)),
 	}
