@@ -64,10 +64,18 @@ func (s *settings) print(w io.Writer, from files, f findings) {
 	if len(f.wrong) > 0 {
 		found = fmt.Sprintf("mistakes: %d", len(f.wrong))
 	}
-	fmt.Fprintf(w, "%s: %s; %d modules, %d probes, %d targets, %d services\n", from, found, len(s.Modules), len(s.Probes), s.targets(), len(s.Services))
+	named, sources := s.targets()
+	targets := fmt.Sprintf("%d targets", named)
+	if sources > 0 {
+		targets += fmt.Sprintf(" and %d sources of targets", sources)
+	}
+	fmt.Fprintf(w, "%s: %s; %d modules, %d probes, %s, %d services\n", from, found, len(s.Modules), len(s.Probes), targets, len(s.Services))
 	for _, m := range f.unwise {
 		m.Text = "warning: " + m.Text
 		fmt.Fprintln(w, m)
+	}
+	if hint := s.hint(); hint != "" {
+		fmt.Fprintln(w, hint)
 	}
 	if len(s.Services) > 0 {
 		fmt.Fprintf(w, "\n%s", rules.Table(rules.Prove(s.spec())))

@@ -69,7 +69,7 @@ services: [{name: shop, owner: team}]
 	}
 	// Unwise is not wrong.
 	code, stdout, stderr := call(t, "check", "--config.file="+filepath.Join(dir, "main.yml"))
-	if code != 0 || !strings.Contains(stdout, "main.yml:14: probes[0].module: warning: module") || strings.Contains(stdout, "topsecret") {
+	if code != 0 || !strings.Contains(stdout, "main.yml:14: probes[0].module: warning: module") || !strings.Contains(stdout, " 4 probes, 3 targets and 3 sources of targets, 1 services\n") || strings.Contains(stdout, "topsecret") {
 		t.Errorf("ended with %d: %s%s", code, stdout, stderr)
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -124,7 +127,7 @@ func TestDebug_TellsWhyAProbeFailed(t *testing.T) {
 	if !strings.Contains(got, "result:   failure, reason refused: ") || !strings.Contains(got, `probe_failure_reason{reason="refused"} 1`) {
 		t.Error(got)
 	}
-	if page := r.get("/"); !strings.Contains(page, "None is kept.") {
+	if page := r.get("/"); !strings.Contains(page, "None is kept: --history.limit is 0.") {
 		t.Errorf("with --history.limit=0: %s", page)
 	}
 	if code, _ := r.ask("GET", "/logs?id=0"); code != http.StatusNotFound {
@@ -200,7 +203,7 @@ func down() []collector.Failure {
 	return []collector.Failure{
 		{Probe: "shop-nodes", Service: "shop", Instance: "http://me:topsecret@10.0.0.1/<b>", Labels: map[string]string{"zone": "za", "node": "n 1"}, Result: probe.Result{
 			Reason: probe.Status, Err: errors.New("status is 503 for http://me:topsecret@10.0.0.1/\n<i>"), Start: at, Duration: 12345 * time.Microsecond,
-			Samples: []probe.Sample{phase("resolve", .001), phase("connect", .0021), phase("tls", 0), {Name: "probe_http_status_code", Value: 503}},
+			Samples: []probe.Sample{phase("connect", .0021), phase("processing", .2), phase("resolve", .001), phase("tls", 4e-5), phase("transfer", 0), {Name: "probe_http_status_code", Value: 503}},
 		}},
 		{Probe: "shop-entry", Service: "shop", Instance: "a:1", Result: probe.Result{Reason: probe.Timeout, Start: at}},
 	}
@@ -209,7 +212,7 @@ func down() []collector.Failure {
 func TestFailures_SayWhatWasWrongAndWhere(t *testing.T) {
 	want := `2026-11-21T12:00:00.005Z probe=shop-nodes service=shop target=http://<secret>@10.0.0.1/<b> node="n 1" zone=za
   status after 12.3ms: status is 503 for http://<secret>@10.0.0.1/` + "\uFFFD" + `<i>
-  resolve 1ms, connect 2.1ms
+  resolve 1ms, connect 2.1ms, processing 200ms
 
 2026-11-21T12:00:00.005Z probe=shop-entry service=shop target=a:1
   timeout after 0s: 
@@ -221,13 +224,51 @@ func TestFailures_SayWhatWasWrongAndWhere(t *testing.T) {
 	e := &exporter{templates: newTemplates()}
 	e.show(w, e.templates.failures, faults(down()))
 	page := w.Body.String()
-	for _, text := range []string{"http://&lt;secret&gt;@10.0.0.1/&lt;b&gt;", "<td class=\"failure\">status</td>", "zone=za<br>", "connect 2.1ms<br>", "<td>12.3ms</td>"} {
+	for _, text := range []string{"http://&lt;secret&gt;@10.0.0.1/&lt;b&gt;", "<td class=\"failure\">status</td>", "zone=za<br>", "<td class=\"whole\">resolve 1ms<br>connect 2.1ms<br>processing 200ms<br></td>", "<td>12.3ms</td>", "<td class=\"whole\">2026-11-21T12:00:00.005Z</td>", "<td class=\"whole\" title=\"a:1\">a:1</td>"} {
 		if !strings.Contains(page, text) {
 			t.Errorf("no %q in\n%s", text, page)
 		}
 	}
 	if strings.Contains(page, "topsecret") || strings.Contains(page, "<i>") {
 		t.Error(page)
+	}
+}
+
+func TestLanding_TellsWhatItDoesNotShowYet(t *testing.T) {
+	const hint = "<p>Nothing is probed on the own schedule: "
+	r := start(t, "--config.file="+write(t, "modules: {tcp: {prober: tcp}}\n"))
+	if page := r.get("/"); !strings.Contains(page, "<p>None yet.</p>") || !strings.Contains(page, hint) {
+		t.Errorf("modules alone: %s", page)
+	}
+	r = start(t, "--config.file="+write(t, strings.ReplaceAll(house, "HOST", "127.0.0.1:1")), "--observer=a", "--history.limit=0")
+	if page := r.get("/"); strings.Contains(page, "None yet") || strings.Contains(page, hint) {
+		t.Errorf("a schedule, and no history: %s", page)
+	}
+}
+
+// phaseNames finds the phases that the probers give in their source: a new one
+// needs its place in the order.
+var phaseNames = regexp.MustCompile(`\{"phase", "(\w+)"\}`)
+
+func TestFailures_KnowThePlaceOfEveryPhase(t *testing.T) {
+	names, err := filepath.Glob("../../probe/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range phaseNames.FindAllStringSubmatch(string(text), -1) {
+			if found++; !slices.Contains(strings.Fields(inTime), m[1]) {
+				t.Errorf("%s: phase %q has no place", name, m[1])
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("found %d phases: they are written otherwise now", found)
 	}
 }
 

@@ -344,6 +344,9 @@ probes: [{name: p, service: shop, module: m, interval: 5s, http_sd: {url: "http:
 	if strings.Contains(got, "topsecret") || strings.Count(got, "password: <secret>") != 3 || strings.Count(got, `"n": <secret>`) != 3 {
 		t.Errorf("a secret is shown:\n%s", got)
 	}
+	if !strings.Contains(r.log.String(), "probes=1 targets=0 sources=1 services=1\n") {
+		t.Errorf("the log does not tell of the list:\n%s", r.log)
+	}
 	if !strings.Contains(got, "url: http://127.0.0.1:1/list?<secret>\n") {
 		t.Errorf("the address of the list is not shown:\n%s", got)
 	}

@@ -28,6 +28,7 @@ body { font-family: sans-serif; margin: 0 1em 2em; }
 header { background: #e6522c; color: #fff; margin: 0 -1em; padding: 1px 1em; }
 table { border-collapse: collapse; }
 th, td { border: 1px solid #ccc; padding: .2em .6em; text-align: left; vertical-align: top; }
+td.whole { white-space: nowrap; max-width: 50em; overflow: hidden; text-overflow: ellipsis; }
 td.text { max-width: 50em; overflow-wrap: anywhere; }
 .failure { color: #b00020; }
 </style></head>
@@ -45,20 +46,21 @@ const landingPage = `{{define "page"}}<p>Observer {{.Observer}}, {{.Version}}</p
 <li><a href="metrics">Metrics</a> of this process</li>
 <li><a href="config">Configuration</a> in force</li>
 </ul>
-<form action="probe"><label>Target <input name="target" size="40" required></label>
+{{with .Hint}}<p>{{.}}</p>
+{{end}}<form action="probe"><label>Target <input name="target" size="40" required></label>
 <label>Module <select name="module">{{range .Modules}}<option>{{.}}</option>{{end}}</select></label>
 <input type="hidden" name="debug" value="true"><button>Probe</button></form>
 <h2>Recent probes</h2>
 {{if .Recent}}<table>
 <tr><th>Began</th><th>Module</th><th>Target</th><th>Duration</th><th>Result</th><th>Notes</th></tr>
-{{range .Recent}}<tr><td>{{.Began}}</td><td>{{.Module}}</td><td class="text">{{.Target}}</td><td>{{.Duration}}</td><td>{{if .Reason}}<strong class="failure">failure: {{.Reason}}</strong>{{else}}success{{end}}</td><td><a href="logs?id={{.ID}}">logs</a></td></tr>
-{{end}}</table>{{else}}<p>None is kept.</p>{{end}}{{end}}`
+{{range .Recent}}<tr><td class="whole">{{.Began}}</td><td>{{.Module}}</td><td class="whole" title="{{.Target}}">{{.Target}}</td><td>{{.Duration}}</td><td>{{if .Reason}}<strong class="failure">failure: {{.Reason}}</strong>{{else}}success{{end}}</td><td><a href="logs?id={{.ID}}">logs</a></td></tr>
+{{end}}</table>{{else}}<p>{{if .Kept}}None yet.{{else}}None is kept: --history.limit is 0.{{end}}</p>{{end}}{{end}}`
 
 const failuresPage = `{{define "page"}}<p><a href=".">Home</a></p>
 <h2>Last failures</h2>
 {{if .}}<table>
 <tr><th>Began</th><th>Probe</th><th>Service</th><th>Target</th><th>Labels</th><th>Reason</th><th>Error</th><th>Address</th><th>Duration</th><th>Phases</th></tr>
-{{range .}}<tr><td>{{.Began}}</td><td>{{.Probe}}</td><td>{{.Service}}</td><td class="text">{{.Target}}</td><td>{{range .Labels}}{{.}}<br>{{end}}</td><td class="failure">{{.Reason}}</td><td class="text">{{.Error}}</td><td>{{.Address}}</td><td>{{.Duration}}</td><td>{{range .Phases}}{{.}}<br>{{end}}</td></tr>
+{{range .}}<tr><td class="whole">{{.Began}}</td><td>{{.Probe}}</td><td>{{.Service}}</td><td class="whole" title="{{.Target}}">{{.Target}}</td><td>{{range .Labels}}{{.}}<br>{{end}}</td><td class="failure">{{.Reason}}</td><td class="text">{{.Error}}</td><td>{{.Address}}</td><td>{{.Duration}}</td><td class="whole">{{range .Phases}}{{.}}<br>{{end}}</td></tr>
 {{end}}</table>{{else}}<p>No target of the own schedule has failed.</p>{{end}}{{end}}`
 
 // templates are the pages, ready to be filled.
@@ -87,9 +89,10 @@ func (e *exporter) landing(w http.ResponseWriter, _ *http.Request) {
 			Duration: brief(one.result.Duration), Reason: string(one.result.Reason),
 		})
 	}
+	now := e.current.Load()
 	e.show(w, e.templates.landing, map[string]any{
-		"Observer": e.observer, "Version": version.Info(), "Recent": lines,
-		"Modules": slices.Sorted(maps.Keys(e.current.Load().probers)),
+		"Observer": e.observer, "Version": version.Info(), "Recent": lines, "Kept": e.history.limit > 0,
+		"Modules": slices.Sorted(maps.Keys(now.probers)), "Hint": now.settings.hint(),
 	})
 }
 
@@ -184,16 +187,25 @@ func faultsText(list []fault) []byte {
 	return b.Bytes()
 }
 
-// phases are the timings that a protocol has given, without those never reached.
+// inTime are the phases of all protocols as they follow one another. The page of
+// the schedule, and what is kept with it, has them by name.
+const inTime = "resolve connect setup tls processing transfer query request check rtt"
+
+// phases are the timings that a protocol has given, in the order of time, without
+// those never reached and those too short to be seen.
 func phases(samples []probe.Sample) []string {
-	var list []string
+	order := strings.Fields(inTime)
+	took := make([]string, len(order))
 	for _, s := range samples {
-		if s.Value <= 0 || !strings.HasSuffix(s.Name, "_duration_seconds") || len(s.Labels) != 1 || s.Labels[0].Name != "phase" {
+		if !strings.HasSuffix(s.Name, "_duration_seconds") || len(s.Labels) != 1 || s.Labels[0].Name != "phase" {
 			continue
 		}
-		list = append(list, s.Labels[0].Value+" "+brief(time.Duration(s.Value*float64(time.Second))))
+		text := brief(time.Duration(s.Value * float64(time.Second)))
+		if i := slices.Index(order, s.Labels[0].Value); i >= 0 && text != brief(0) {
+			took[i] = order[i] + " " + text
+		}
 	}
-	return list
+	return slices.DeleteFunc(took, func(text string) bool { return text == "" })
 }
 
 // instant writes a time for people, in UTC as the log does.

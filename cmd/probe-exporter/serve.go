@@ -122,8 +122,9 @@ func (e *exporter) load() error {
 	}
 	s := e.current.Load().settings
 	e.metrics.took(s, time.Now())
+	named, sources := s.targets()
 	level.Info(e.logger).Log("msg", "configuration loaded", "file", e.files, "hash", s.hash,
-		"modules", len(s.Modules), "probes", len(s.Probes), "targets", s.targets(), "services", len(s.Services))
+		"modules", len(s.Modules), "probes", len(s.Probes), "targets", named, "sources", sources, "services", len(s.Services))
 	return nil
 }
 

@@ -282,10 +282,26 @@ func (s *settings) shown() ([]byte, error) {
 	return yaml.Marshal(doc)
 }
 
-// targets counts the targets of all probes.
-func (s *settings) targets() (count int) {
+// targets counts the targets that the probes name, and the patterns of files and
+// servers that name more.
+func (s *settings) targets() (named, sources int) {
 	for _, p := range s.Probes {
-		count += len(p.Targets)
+		named += len(p.Targets)
+		if p.FileSD != nil {
+			sources += len(p.FileSD.Files)
+		}
+		if p.HTTPSD != nil {
+			sources++
+		}
 	}
-	return count
+	return named, sources
+}
+
+// hint points to the own schedule where there is none, which is how one who
+// comes from blackbox_exporter begins. It is empty where there is one.
+func (s *settings) hint() string {
+	if len(s.Probes) > 0 {
+		return ""
+	}
+	return "Nothing is probed on the own schedule: probes: and services: in the configuration begin one, with thresholds, and alerts by the command rules."
 }
