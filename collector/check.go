@@ -26,6 +26,15 @@ var reserved = []string{
 	"service", "role", "owner", "mode", "severity", "heal", "scope", "dimension", "member", "rule_set",
 }
 
+// exportedPrefix begins the names that Prometheus gives to labels which it finds
+// under a name that it sets itself.
+const exportedPrefix = "exported_"
+
+// isReserved tells whether targets may not carry a label of that name.
+func isReserved(name string) bool {
+	return slices.Contains(reserved, name) || strings.HasPrefix(name, exportedPrefix)
+}
+
 // reporter takes one mistake and the path of the key that it is about.
 type reporter func(path, text string)
 
@@ -130,7 +139,7 @@ func (s Settings) checkProbes(r reporter) {
 		names[i] = p.Name
 		at := r.under("probes[%d].", i)
 		p.check(at)
-		at.unless(slices.Contains(services, p.Service), "service", "%q is not among the services", p.Service)
+		at.unless(p.Service == "" || slices.Contains(services, p.Service), "service", "%q is not among the services", p.Service)
 	}
 	checkNames(r, "probes", names, func(i int) string { return fmt.Sprintf("probes[%d].name", i) })
 }
@@ -149,25 +158,30 @@ func (p Probe) check(r reporter) {
 	for i, t := range p.Targets {
 		at := r.under("targets[%d].", i)
 		before, double := first[t.URL]
-		at.unless(!double, "url", "%q is target %d of this probe already", t.URL, before)
+		at.unless(!double || t.URL == "", "url", "%q is target %d of this probe already", t.URL, before)
 		first[t.URL] = i
-		t.check(at, p.Role)
+		p.checkTarget(at, t)
 	}
 }
 
-// check looks at one address. Its labels become labels of every result, so that
-// they must not hide those that rules and route read.
-func (t Target) check(r reporter, role string) {
-	r.unless(t.URL != "" && utf8.ValidString(t.URL), "url", "got %q, want an address", t.URL)
+// checkTarget looks at one address. Its labels become labels of every result, so
+// that they must not hide those that rules and route read. What is no mapping has
+// no key to blame.
+func (p Probe) checkTarget(r reporter, t Target) {
+	key := "url"
+	if t.Labels == nil {
+		key = ""
+	}
+	r.unless(t.URL != "" && utf8.ValidString(t.URL), key, "got %q, want an address", t.URL)
 	for _, name := range slices.Sorted(maps.Keys(t.Labels)) {
 		value := t.Labels[name]
 		at := "labels." + name
 		switch {
 		case !model.LegacyValidation.IsValidLabelName(name):
 			r(at, fmt.Sprintf("label name %q, want letters, digits and _", name))
-		case slices.Contains(reserved, name) || strings.HasPrefix(name, "exported_") || strings.HasPrefix(name, "__"):
+		case isReserved(name) || strings.HasPrefix(name, "__"):
 			r(at, fmt.Sprintf("label name %q is reserved", name))
-		case role == roleEntry && name == roleNode:
+		case p.Service != "" && p.Role == roleEntry && name == roleNode:
 			r(at, "an entry is no node: leave the label out, or set role: node")
 		case value == "" || !utf8.ValidString(value):
 			r(at, fmt.Sprintf("got %q, want a text in UTF-8", value))
@@ -235,11 +249,12 @@ func (s Settings) checkSignals(r reporter, v Service) {
 	}
 }
 
-// intervals are those of the probes of a service, each once.
+// intervals are those of the probes of a service, each once. A service without a
+// name has none: those of no service are not meant.
 func (s Settings) intervals(service string) []time.Duration {
 	var all []time.Duration
 	for _, p := range s.Probes {
-		if p.Service == service && p.Interval > 0 {
+		if p.Service == service && service != "" && p.Interval > 0 {
 			all = append(all, time.Duration(p.Interval))
 		}
 	}

@@ -224,8 +224,9 @@ func (c *Collector) target(s Settings, p Probe, plan plan, address Target) *targ
 		{"instance", t.url},
 		{"observer", c.observer},
 		{"probe", t.probe},
-		{"service", t.service},
-		{"role", p.Role},
+	}
+	if t.service != "" { // without one, there is nothing that the role would be of
+		pairs = append(pairs, label{"service", t.service}, label{"role", p.Role})
 	}
 	for _, name := range slices.Sorted(maps.Keys(address.Labels)) {
 		pairs = append(pairs, label{name, address.Labels[name]})
@@ -248,21 +249,26 @@ func (s *state) fits(buckets []float64) bool {
 // plan is what all targets of a probe share.
 type plan struct {
 	module Module
+	judged bool // by the rules of a service
 	rules  [signals]rules
 	full   [signals]bool
 }
 
-// plan works out the rules of both signals of a probe and tries them.
+// plan works out the rules of both signals of a probe and tries them. Of a probe
+// of no service there are none.
 func (s Settings) plan(p Probe, modules map[string]Module, proofs []Proof) (plan, error) {
 	module, ok := modules[p.Module]
 	if !ok || module.Probe == nil {
 		return plan{}, fmt.Errorf("there is no module %q", p.Module)
 	}
+	if p.Service == "" {
+		return plan{module: module}, nil
+	}
 	at := slices.IndexFunc(s.Services, func(v Service) bool { return v.Name == p.Service })
 	if at < 0 {
 		return plan{}, fmt.Errorf("there is no service %q", p.Service)
 	}
-	made := plan{module: module}
+	made := plan{module: module, judged: true}
 	var errs []error
 	for i, name := range signalNames {
 		g := s.Services[at].Signals[name]
@@ -290,18 +296,21 @@ func (r rules) series(signal int) (*sigma.Series, error) {
 }
 
 // begin gives what must be done so that the state follows the plan. The rules
-// have been tried: a series can be made.
+// have been tried: a series can be made. Where there are none any more, the
+// series ends.
 func (p plan) begin(s *state) []func() {
 	var list []func()
 	for i, r := range p.rules {
 		s.mu.Lock()
-		same := s.series[i] != nil && s.rules[i] == r
+		has, same := s.series[i] != nil, s.rules[i] == r
 		s.mu.Unlock()
-		if same {
-			continue
-		}
-		if fresh, err := r.series(i); err == nil {
-			list = append(list, func() { s.begin(i, r, fresh) })
+		switch {
+		case !p.judged && has:
+			list = append(list, func() { s.begin(i, r, nil) })
+		case p.judged && !(has && same):
+			if fresh, err := r.series(i); err == nil {
+				list = append(list, func() { s.begin(i, r, fresh) })
+			}
 		}
 	}
 	return list

@@ -104,7 +104,7 @@ func (s Settings) signalInfo(list []info, v Service, name string, proof Proof) {
 }
 
 // mine tells whether observer is to run the probe: its service expects it. A
-// probe of no service is everybody's, so that it is missed.
+// probe of no service is everybody's.
 func (s Settings) mine(p Probe, observer string) bool {
 	for _, v := range s.Services {
 		if v.Name == p.Service {

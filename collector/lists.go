@@ -135,7 +135,8 @@ func candidates(groups []*group) ([]candidate, error) {
 			return nil, fmt.Errorf("more than %d targets", maxFound)
 		}
 		// One map for all targets of the group: nobody changes it.
-		labels := maps.Clone(g.Labels)
+		labels := map[string]string{}
+		maps.Copy(labels, g.Labels)
 		maps.DeleteFunc(labels, func(name, value string) bool { return strings.HasPrefix(name, "__") || value == "" })
 		for j, address := range g.Targets {
 			if instead := g.Labels[paramTarget]; instead != "" {
@@ -186,11 +187,11 @@ func (p Probe) judge(x candidate, check func(string) error) (err error) {
 	if size > maxTarget {
 		return fmt.Errorf("address and labels have %d bytes, want %d at most", size, maxTarget)
 	}
-	x.check(func(path, text string) {
+	p.checkTarget(func(path, text string) {
 		if err == nil {
 			err = fmt.Errorf("%s: %s", path, text)
 		}
-	}, p.Role)
+	}, x.Target)
 	switch {
 	case err != nil:
 		return err

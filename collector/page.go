@@ -61,7 +61,7 @@ func resultColumns() []column {
 		ofRun("probe_duration_seconds", "Duration of the last run.", func(p *snapshot) float64 { return p.duration }),
 		ofRun(LastRun, "End of the last run that was completed.", func(p *snapshot) float64 { return p.lastRun }),
 		ofRun("probe_last_success_timestamp_seconds", "End of the last run that was a success, 0: none was.", func(p *snapshot) float64 { return p.lastSuccess }),
-		ofRun("probe_first_failure_timestamp_seconds", "Start of the first failed run of the fault episode, 0: there is none.", func(p *snapshot) float64 { return p.verdicts[ofAvailability].start }),
+		{family{"probe_first_failure_timestamp_seconds", "Start of the first failed run of the fault episode, 0: there is none.", gauge}, firstFailure},
 		{family{"probe_attempts_total", "Runs that were completed.", counter}, func(s sink, t *target, p *snapshot) {
 			s.sample(t.labels, nil, float64(p.attempts))
 		}},
@@ -76,6 +76,18 @@ func resultColumns() []column {
 			}
 		}},
 		{runDuration, func(s sink, t *target, p *snapshot) { s.histogram(t.labels, t, p) }},
+	}
+}
+
+// firstFailure is the start of the fault episode. Where nobody judges, an episode
+// is what lies between two successes.
+func firstFailure(s sink, t *target, p *snapshot) {
+	v := p.verdicts[ofAvailability].start
+	if t.service == "" {
+		v = p.failing
+	}
+	if p.ran {
+		s.sample(t.labels, nil, v)
 	}
 }
 

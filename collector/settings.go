@@ -2,11 +2,13 @@ package collector
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/onefiveten/onefiveten/sigma"
 )
@@ -51,15 +53,18 @@ type Baseline struct {
 // Probe is one entry of "probes:": a module, an interval and its targets.
 type Probe struct {
 	Name     string         `yaml:"name"`
-	Service  string         `yaml:"service"`
+	Service  string         `yaml:"service,omitempty"` // empty: of none, probed and never judged
 	Module   string         `yaml:"module"`
-	Role     string         `yaml:"role,omitempty"` // node (default) or entry
+	Role     string         `yaml:"role,omitempty"` // node (default) or entry, of the service
 	Interval model.Duration `yaml:"interval,omitempty"`
 	Overlap  int            `yaml:"overlap,omitempty"` // runs of one target that may be open at once
-	Targets  []Target       `yaml:"targets,omitempty"`
+	Targets  TargetList     `yaml:"targets,omitempty"`
 	FileSD   *FileSD        `yaml:"file_sd,omitempty"` // further targets
 	HTTPSD   *HTTPSD        `yaml:"http_sd,omitempty"` // likewise
 }
+
+// TargetList are the targets that stand in the configuration itself.
+type TargetList []Target
 
 // Target is one address and the labels that its results carry.
 type Target struct {
@@ -132,6 +137,37 @@ func (p *Probe) UnmarshalYAML(unmarshal func(any) error) error {
 	type plain Probe
 	*p = Probe{Role: roleNode, Interval: model.Duration(15 * time.Second), Overlap: 1}
 	return unmarshal((*plain)(p))
+}
+
+// UnmarshalYAML keeps the place of each target in the list. The library leaves out
+// those that are null: mistakes in the others would be told of their neighbours.
+func (l *TargetList) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.SequenceNode {
+		return errors.New("want a list of targets")
+	}
+	*l = make(TargetList, len(n.Content))
+	for i, item := range n.Content {
+		if err := item.Decode(&(*l)[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// UnmarshalYAML takes an address alone for a target without labels. A mapping
+// gives labels that are not nil: Check must tell one without an address from what
+// is no target at all and has been reported as that.
+func (t *Target) UnmarshalYAML(n *yaml.Node) error {
+	type plain Target
+	switch n.Kind { //nolint:exhaustive // the rest is no target
+	case yaml.ScalarNode:
+		*t = Target{}
+		return n.Decode(&t.URL)
+	case yaml.MappingNode:
+		*t = Target{Labels: map[string]string{}}
+		return n.Decode((*plain)(t))
+	}
+	return errors.New("got a list, want an address, or {url: …, labels: …}")
 }
 
 // UnmarshalYAML fills what is not written with its default.

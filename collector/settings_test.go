@@ -278,7 +278,8 @@ func TestSettings_Modules(t *testing.T) {
 // FuzzSettings gives any text. What passes Check must be applied, as long as
 // its modules are there and a cap is proved.
 func FuzzSettings(f *testing.F) {
-	for _, text := range []string{shop, fullShop, everythingWrong, "", "services: [{name: s, owner: o, signals: {availability: {fault: {floor: .3}}}}]"} {
+	for _, text := range []string{shop, fullShop, everythingWrong, "", "services: [{name: s, owner: o, signals: {availability: {fault: {floor: .3}}}}]",
+		plain, plainShop, "probes: [{name: p, module: m, role: entry, targets: [h, ~, [h], {url: g, labels: {node: n, le: x}}]}]", "probes: [{name: p, module: m, targets: &t [a, {url: b}]}, {name: q, module: m, targets: *t}]"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

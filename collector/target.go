@@ -33,7 +33,7 @@ var errNoAnswer = errors.New("the prober did not end at its deadline")
 // change; its state does.
 type target struct {
 	probe    string
-	service  string
+	service  string // empty: of none, not judged
 	url      string
 	module   Module
 	interval time.Duration
@@ -91,6 +91,7 @@ type snapshot struct {
 	buckets  []uint64 // runs per classic bucket
 
 	lastRun, lastSuccess float64 // unix seconds; 0: never
+	failing              float64 // start of the first failed run since the last success, unix seconds; 0: none
 	verdicts             [signals]verdict
 	samples              []series
 	of                   *target // whose labels the samples do not repeat; nil: there are none
@@ -125,7 +126,8 @@ func newState(buckets []float64) *state {
 	return s
 }
 
-// begin starts the series of a signal anew, under other rules.
+// begin starts the series of a signal anew, under other rules. Without a fresh one
+// the signal is not judged any more.
 func (s *state) begin(signal int, r rules, fresh *sigma.Series) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -225,7 +227,10 @@ func (p *snapshot) after(r probe.Result, bounds []bound) *snapshot {
 	n.ran, n.success, n.duration = true, r.Success, r.Duration.Seconds()
 	n.attempts++
 	n.seconds += n.duration
-	if !r.Success {
+	if r.Success {
+		n.failing = 0
+	} else {
+		n.failing = cmp.Or(n.failing, seconds(r.Start))
 		n.reason = reasonIndex(r.Reason)
 		n.failures[n.reason]++
 	}
@@ -239,10 +244,10 @@ func (p *snapshot) after(r probe.Result, bounds []bound) *snapshot {
 	return &n
 }
 
-// judge adds a sample to a signal. One that is refused leaves the verdict, and
-// so does one of a run that was begun under other rules.
+// judge adds a sample to a signal, if there is a series of it. One that is refused
+// leaves the verdict, and so does one of a run that was begun under other rules.
 func (t *target) judge(c *Collector, p *snapshot, signal int, at time.Time, r probe.Result, value float64) {
-	if t.state.rules[signal] != t.rules[signal] {
+	if t.state.series[signal] == nil || t.state.rules[signal] != t.rules[signal] {
 		return
 	}
 	j, err := t.state.series[signal].Add(at, value)
