@@ -86,6 +86,7 @@ type table struct {
 	probes  []string
 	found   map[string]int      // by probe that discovers: targets that were found and are in force
 	refused map[string][]string // likewise: why others were left out
+	lost    map[string]tally    // likewise: labels that were left out
 }
 
 // key names a target over reloads.
@@ -157,6 +158,7 @@ func (c *Collector) put(f force) error {
 	c.own.follow(before, next)
 	for _, name := range next.probes {
 		c.tellRefused(name, before.refused[name], next.refused[name])
+		c.tellLost(name, before.lost[name], next.lost[name])
 	}
 	signal(c.changed)
 	return nil
@@ -173,7 +175,10 @@ func signal(to chan<- struct{}) {
 // build makes the next table. The functions that it gives begin the signals
 // whose settings are new.
 func (c *Collector) build(f force) (*table, []func(), error) {
-	next := &table{byKey: map[key]*target{}, info: newInfo(f.settings, c.observer, f.modules, f.proofs), refused: map[string][]string{}, found: map[string]int{}}
+	next := &table{
+		byKey: map[key]*target{}, info: newInfo(f.settings, c.observer, f.modules, f.proofs),
+		found: map[string]int{}, refused: map[string][]string{}, lost: map[string]tally{},
+	}
 	var begin []func()
 	var errs []error
 	for _, p := range f.settings.Probes {
@@ -186,9 +191,10 @@ func (c *Collector) build(f force) (*table, []func(), error) {
 			errs = append(errs, fmt.Errorf("probe %q: %w", p.Name, err))
 			continue
 		}
-		targets, refused := p.admit(f.found(p.Name), plan.module.CheckTarget)
+		found := f.found(p.Name)
+		targets, refused := p.admit(found, plan.module.CheckTarget)
 		if p.discovers() {
-			next.refused[p.Name], next.found[p.Name] = refused, len(targets)-len(p.Targets)
+			next.found[p.Name], next.refused[p.Name], next.lost[p.Name] = len(targets)-len(p.Targets), refused, found.lost()
 		}
 		for _, address := range targets {
 			t := c.target(f.settings, p, plan, address)

@@ -135,6 +135,8 @@ func (s Settings) CheckFiles(modules map[string]Module, report func(path, text s
 		}
 		more := len(refused) - namedRefusals
 		r.unless(more <= 0, "", "left out: %d more targets", more)
+		lost := found.lost()
+		r.unless(len(lost) == 0, "", "left out: %d labels, each once a target, since they are reserved: %s", lost.sum(), lost.names())
 	}
 }
 
@@ -307,6 +309,14 @@ func (c *Collector) tellRefused(probe string, before, refused []string) {
 		_ = level.Warn(c.logger).Log("msg", "a target that was found is left out", "probe", probe, "err", text)
 	}
 	_ = level.Info(c.logger).Log("msg", "targets that were found are left out", "probe", probe, "targets", len(refused))
+}
+
+// tellLost logs which labels are left out, unless those were named before: their
+// number changes with every target.
+func (c *Collector) tellLost(probe string, before, lost tally) {
+	if names := lost.names(); names != before.names() {
+		_ = level.Info(c.logger).Log("msg", "reserved labels of targets that were found are left out", "probe", probe, "labels", lost.sum(), "names", names)
+	}
 }
 
 // read gives the lists of all files that there are. The list of a file that

@@ -247,7 +247,7 @@ func TestDiscovery_ABadTargetIsLeftOutAlone(t *testing.T) {
 - targets: [static, found, found, "", "http://me:secret@h/", !!binary /w==]
 - {targets: [reserved], labels: {le: x}}
 - {targets: [hidden], labels: {exported_job: x}}
-- {targets: [no-name], labels: {a-b: x}}
+- {targets: [no-name, no-name-2, no-name-3], labels: {a-b: x}}
 - {targets: [no-text], labels: {zone: !!binary /w==}}
 - {targets: [member], labels: {node: n1}}
 - {targets: [other-module], labels: {__param_module: http_2xx}}
@@ -273,7 +273,7 @@ func TestDiscovery_ABadTargetIsLeftOutAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		wantTargets(t, "in force", c, "static found same-module instead")
+		wantTargets(t, "in force", c, "static found reserved hidden same-module instead")
 		text(t, c)
 		own(t, c, `
 # HELP probe_discovery_failures_total Readings of targets that failed, in part or as a whole.
@@ -284,10 +284,10 @@ probe_discovery_failures_total{probe="shop-nodes"} 0
 probe_discovery_refused_targets{probe="shop-nodes"} 11
 # HELP probe_discovery_targets Targets that were found and are on the schedule.
 # TYPE probe_discovery_targets gauge
-probe_discovery_targets{probe="shop-nodes"} 3
+probe_discovery_targets{probe="shop-nodes"} 5
 # HELP probe_targets Targets on the schedule.
 # TYPE probe_targets gauge
-probe_targets 4
+probe_targets 6
 `, "probe_discovery_failures_total", "probe_discovery_targets", "probe_discovery_refused_targets", "probe_targets")
 		if got := strings.Count(b.String(), "a target that was found is left out"); got != namedRefusals || strings.Contains(b.String(), "secret") {
 			t.Errorf("got %d lines, want %d and no secret:\n%s", got, namedRefusals, &b)
@@ -305,13 +305,95 @@ FILE: group 1, target 3: it is a target of this probe already
 FILE: group 1, target 4: url: got "", want an address
 FILE: group 1, target 5: target: it holds a user
 FILE: group 1, target 6: url: got "\xff", want an address
-FILE: group 2, target 1: labels.le: label name "le" is reserved
-FILE: group 3, target 1: labels.exported_job: label name "exported_job" is reserved
 FILE: group 4, target 1: labels.a-b: label name "a-b", want letters, digits and _
+FILE: group 4, target 2: labels.a-b: label name "a-b", want letters, digits and _
+FILE: group 4, target 3: labels.a-b: label name "a-b", want letters, digits and _
 FILE: group 5, target 1: labels.zone: got "\xff", want a text in UTF-8
 FILE: group 6, target 1: labels.node: an entry is no node: leave the label out, or set role: node
 FILE: group 7, target 1: __param_module asks for module "http_2xx", the probe uses "fake"
 `
+
+// Lists that Prometheus reads, too, often say of which service or job a target is.
+// The exporter sets these labels itself: it leaves them out, and the target stays.
+func TestDiscovery_AReservedLabelCostsNoTarget(t *testing.T) {
+	dir := newFolder(t)
+	write := func(more string) {
+		dir.write("a.yml", `
+- {targets: ["http://n1/", "http://n2/"], labels: {service: web, job: blackbox, instance: here, zone: za, exported_a: x, exported_b: x, __meta_x: y, severity: ""}}
+- {targets: [], labels: {heal: "true"}}
+`+more)
+	}
+	write("")
+	dir.write("b.yml", `[{"targets": ["http://n3/"], "labels": {"job": "web", "node": "n3", "role": "db"}}]`)
+	synctest.Test(t, func(t *testing.T) {
+		var b strings.Builder
+		c := New("a", log.NewLogfmtLogger(&b))
+		applied(t, c, &fake{}, discovering(dir.sd("*.yml")))
+		const common = `job="probe",instance="http://n%d/",observer="a",probe="shop-nodes",service="shop",role="node",%s} 0`
+		want := fmt.Sprintf("probe_attempts_total{"+common+"\nprobe_attempts_total{"+common+"\nprobe_attempts_total{"+common+"\n", 1, `zone="za"`, 2, `zone="za"`, 3, `node="n3"`)
+		if diff := cmp.Diff(want, lines(text(t, c), "probe_attempts_total")); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		counted := func(labels, refused int) {
+			t.Helper()
+			own(t, c, fmt.Sprintf(`
+# HELP probe_discovery_refused_labels Labels that are left out of targets that were found, since they are reserved; one for each target.
+# TYPE probe_discovery_refused_labels gauge
+probe_discovery_refused_labels{probe="shop-nodes"} %d
+# HELP probe_discovery_refused_targets Targets that were found and are left out, since they cannot be probed or stand twice.
+# TYPE probe_discovery_refused_targets gauge
+probe_discovery_refused_targets{probe="shop-nodes"} %d
+`, labels, refused), "probe_discovery_refused_labels", "probe_discovery_refused_targets")
+		}
+		counted(12, 0)
+		// More targets with the same labels are no news, other labels are, and so is
+		// their end.
+		write("- {targets: [n4], labels: {job: x}}\n")
+		applied(t, c, &fake{}, discovering(dir.sd("*.yml")))
+		counted(13, 0)
+		write("- {targets: [n4], labels: {job: x, le: x}}\n")
+		applied(t, c, &fake{}, discovering(dir.sd("*.yml")))
+		dir.write("a.yml", "[]")
+		dir.remove("b.yml")
+		applied(t, c, &fake{}, discovering(dir.sd("*.yml")))
+		counted(0, 0)
+		const said = `level=info msg="reserved labels of targets that were found are left out" probe=shop-nodes `
+		wanted := said + `labels=12 names="exported_…, instance, job, role, service"` + "\n" +
+			said + `labels=14 names="exported_…, instance, job, le, role, service"` + "\n" + said + "labels=0 names=\n"
+		if diff := cmp.Diff(wanted, b.String()); diff != "" {
+			t.Errorf("the log differs (-want +got):\n%s", diff)
+		}
+		applied(t, c, &fake{}, shop)
+		own(t, c, "", "probe_discovery_refused_labels")
+	})
+}
+
+// What is left out does not count: a long one costs nothing.
+func TestDiscovery_AReservedLabelMayBeLong(t *testing.T) {
+	long := strings.Repeat("x", maxTarget)
+	l, err := newList([]byte(`[{"targets": ["n"], "labels": {"job": "`+long+`", "exported_`+long+`": "x"}}]`), nil, unmarshalJSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, refused := (Probe{}).admit(lists{"a.json": l}, nil); len(got) != 1 || len(got[0].Labels) != 0 || len(refused) != 0 {
+		t.Errorf("got %d targets and %q, want one without labels", len(got), refused)
+	}
+	if got := l.lost.names(); got != "exported_…, job" {
+		t.Errorf("got the names %.80q, want them short", got)
+	}
+}
+
+// Of no service there is no entry: node is a label as any other.
+func TestDiscovery_ANodeOfNoServiceIsALabel(t *testing.T) {
+	l, err := newList([]byte(`[{"targets": ["n"], "labels": {"node": "n1", "service": "web", "role": "db"}}]`), nil, unmarshalJSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, refused := Probe{Role: roleEntry}.admit(lists{"a.json": l}, nil)
+	if diff := cmp.Diff([]Target{{URL: "n", Labels: map[string]string{"node": "n1"}}}, got); diff != "" || len(refused) != 0 {
+		t.Errorf("refused %q (-want +got):\n%s", refused, diff)
+	}
+}
 
 func TestDiscovery_TwoProbesMayFindTheSameTargets(t *testing.T) {
 	dir := newFolder(t)
@@ -336,10 +418,11 @@ func TestCheckFiles_TellsWhatIsWrongWithTheFilesNow(t *testing.T) {
 	if got, want := check(), "probes[0].file_sd.files: there is no such file yet\n"; got != want {
 		t.Errorf("without a file: got %q, want %q", got, want)
 	}
-	dir.write("a.yml", "- targets: [n0, n1]\n")
+	dir.write("a.yml", "- {targets: [n0, n1], labels: {service: web, job: x}}\n")
 	dir.write("b.yml", "")
 	want := `probes[0].file_sd.files: reading b.yml: it is empty, want [] for no targets
 probes[0].file_sd.files: left out: a.yml: group 1, target 1: it is a target of this probe already
+probes[0].file_sd.files: left out: 4 labels, each once a target, since they are reserved: job, service
 `
 	if diff := cmp.Diff(want, check()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -349,7 +432,7 @@ probes[0].file_sd.files: left out: a.yml: group 1, target 1: it is a target of t
 // A label that is wrong for a group is wrong for each of its targets.
 func TestCheckFiles_NamesTheFirstTargetsThatAreLeftOut(t *testing.T) {
 	dir := newFolder(t)
-	dir.write("a.yml", "- {targets: ["+strings.Repeat("n, ", 1000)+"n], labels: {job: x}}\n")
+	dir.write("a.yml", "- {targets: ["+strings.Repeat("n, ", 1000)+"n], labels: {a-b: x}}\n")
 	var got []string
 	parse(t, discovering(dir.sd("*.yml"))).CheckFiles((&fake{}).modules(), func(_, text string) { got = append(got, text) })
 	if len(got) != namedRefusals+1 || got[namedRefusals] != "left out: 991 more targets" {
@@ -388,7 +471,7 @@ func TestDiscovery_NumberOfTargetsIsBounded(t *testing.T) {
 		for i := range maxFound {
 			g.Targets = append(g.Targets, fmt.Sprint(name, i))
 		}
-		all, err := candidates([]*group{g})
+		all, _, err := candidates([]*group{g})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -780,6 +863,7 @@ func FuzzList(f *testing.F) {
 	for _, text := range []string{
 		"[]", "- targets: [a, b]\n  labels: {zone: za}\n", `[{"targets": ["a", "a", ""], "labels": {"__param_target": "x", "le": "y", "a": ""}}]`,
 		"- {targets: [!!binary /w==], labels: {a: !!binary /w==}}", "&a [*a]", "- {targets: &t [a], labels: &l {b: c}}\n- {targets: *t, labels: {<<: *l, d: e}}", "null", "\x00", "- targets: [\"\\n\\\"\"]", "- {targets: [a], labels: {camelCase: x}}",
+		`[{"targets": ["a", "b"], "labels": {"service": "x", "job": "y", "role": "db", "exported_a": "b", "node": "n", "severity": ""}}]`,
 	} {
 		f.Add([]byte(text))
 	}
@@ -790,6 +874,9 @@ func FuzzList(f *testing.F) {
 				continue
 			}
 			page := foundPage(t, lists{name: l})
+			if found := l.lost; found[""] != 0 || len(found) > len(reserved)+1 || found.sum() < len(found) {
+				t.Errorf("got %v, want reserved names that were there", found)
+			}
 			for _, word := range []string{`"__`, ",__", "{__"} {
 				if strings.Contains(lines(page, "probe_attempts_total"), word) && !strings.Contains(string(text), word) {
 					t.Errorf("a label for relabelling is on the page:\n%s", page)
@@ -802,9 +889,9 @@ func FuzzList(f *testing.F) {
 // foundPage is the page of a probe that has found what the lists say.
 func foundPage(t *testing.T, found lists) string {
 	c := New("a", log.NewNopLogger())
-	s := parse(t, discovering("file_sd: {files: [x.yml]}")).Complete("a")
-	from := &source{probe: "shop-nodes", found: found}
-	if err := c.put(force{s, (&fake{}).modules(), proved, []*source{from}}); err != nil {
+	s := parse(t, discovering("file_sd: {files: [x.yml]}")+"- {name: plain, module: fake, role: entry, file_sd: {files: [x.yml]}}\n").Complete("a")
+	from := []*source{{probe: "shop-nodes", found: found}, {probe: "plain", found: found}}
+	if err := c.put(force{s, (&fake{}).modules(), proved, from}); err != nil {
 		t.Fatal(err)
 	}
 	return readable(t, c) // promlint would judge the labels of others

@@ -41,6 +41,29 @@ type group struct {
 type list struct {
 	sum   [sha256.Size]byte // of its text
 	found []candidate
+	lost  tally
+}
+
+// tally counts targets by the reserved label that they were found with and that
+// was left out.
+type tally map[string]int
+
+// add counts the targets of another one, too.
+func (y tally) add(other tally) {
+	for name, n := range other {
+		y[name] += n
+	}
+}
+
+// names gives the labels in their order, for people.
+func (y tally) names() string { return strings.Join(slices.Sorted(maps.Keys(y)), ", ") }
+
+// sum is the number of labels that were left out.
+func (y tally) sum() (n int) {
+	for _, of := range y {
+		n += of
+	}
+	return n
 }
 
 // lists are those of a source, by file or URL.
@@ -70,8 +93,8 @@ func newList(text []byte, before *list, unmarshal func([]byte, *[]*group) error)
 	if groups == nil {
 		return nil, errors.New("got null, want a list, or [] for no targets")
 	}
-	found, err := candidates(groups)
-	return &list{sum, found}, err
+	found, lost, err := candidates(groups)
+	return &list{sum, found, lost}, err
 }
 
 // format gives the reader for a file by the end of its name, as Prometheus does.
@@ -124,20 +147,19 @@ func unmarshalYAML(text []byte, into *[]*group) error {
 	return nil
 }
 
-// candidates makes one of each address, in their order.
-func candidates(groups []*group) ([]candidate, error) {
+// candidates makes one of each address, in their order. It counts the labels that
+// are left out since they are reserved.
+func candidates(groups []*group) ([]candidate, tally, error) {
 	var all []candidate
+	lost := tally{}
 	for i, g := range groups {
 		if g == nil {
-			return nil, fmt.Errorf("group %d is null, want targets and labels", i+1)
+			return nil, nil, fmt.Errorf("group %d is null, want targets and labels", i+1)
 		}
 		if len(all)+len(g.Targets) > maxFound {
-			return nil, fmt.Errorf("more than %d targets", maxFound)
+			return nil, nil, fmt.Errorf("more than %d targets", maxFound)
 		}
-		// One map for all targets of the group: nobody changes it.
-		labels := map[string]string{}
-		maps.Copy(labels, g.Labels)
-		maps.DeleteFunc(labels, func(name, value string) bool { return strings.HasPrefix(name, "__") || value == "" })
+		labels := g.labels(lost) // one map for all targets of the group: nobody changes it
 		for j, address := range g.Targets {
 			if instead := g.Labels[paramTarget]; instead != "" {
 				address = instead
@@ -145,7 +167,36 @@ func candidates(groups []*group) ([]candidate, error) {
 			all = append(all, candidate{Target{URL: address, Labels: labels}, g.Labels[paramModule], i + 1, j + 1})
 		}
 	}
-	return all, nil
+	return all, lost, nil
+}
+
+// labels gives the labels that targets of the group may carry. Lists that
+// Prometheus reads, too, have others: those for its relabelling are of no use here,
+// and a reserved one, such as job, is the exporter's own to set. Prefixed names
+// are counted as one: there is no bound to them.
+func (g *group) labels(lost tally) map[string]string {
+	kept := make(map[string]string, len(g.Labels))
+	for name, value := range g.Labels {
+		switch {
+		case strings.HasPrefix(name, "__") || value == "" || len(g.Targets) == 0:
+		case strings.HasPrefix(name, exportedPrefix):
+			lost[exportedPrefix+"…"] += len(g.Targets)
+		case isReserved(name):
+			lost[name] += len(g.Targets)
+		default:
+			kept[name] = value
+		}
+	}
+	return kept
+}
+
+// lost counts the labels that all lists have left out.
+func (l lists) lost() tally {
+	all := tally{}
+	for _, one := range l {
+		all.add(one.lost)
+	}
+	return all
 }
 
 // admit gives the targets of a probe that can be probed: those of its settings

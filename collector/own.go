@@ -29,6 +29,7 @@ type ownMetrics struct {
 	discoverySuccess  *prometheus.GaugeVec
 	discoveryTargets  *prometheus.GaugeVec
 	discoveryRefused  *prometheus.GaugeVec
+	discoveryLost     *prometheus.GaugeVec
 }
 
 // present are the probes of the table in force. The schedule may be a moment
@@ -61,6 +62,7 @@ func newOwnMetrics() ownMetrics {
 		discoverySuccess: ofProbe("probe_discovery_last_success_timestamp_seconds", "Last time that all targets of the probe could be read, 0: never."),
 		discoveryTargets: ofProbe("probe_discovery_targets", "Targets that were found and are on the schedule."),
 		discoveryRefused: ofProbe("probe_discovery_refused_targets", "Targets that were found and are left out, since they cannot be probed or stand twice."),
+		discoveryLost:    ofProbe("probe_discovery_refused_labels", "Labels that are left out of targets that were found, since they are reserved; one for each target."),
 	}
 	for _, name := range signalNames {
 		for _, reason := range []string{"not_finite", "out_of_order", "duplicate", "time"} {
@@ -119,11 +121,13 @@ func (o ownMetrics) follow(before, after *table) {
 			o.discoverySuccess.DeleteLabelValues(name)
 			o.discoveryTargets.DeleteLabelValues(name)
 			o.discoveryRefused.DeleteLabelValues(name)
+			o.discoveryLost.DeleteLabelValues(name)
 		}
 	}
 	for name, n := range after.found {
 		o.discoveryTargets.WithLabelValues(name).Set(float64(n))
 		o.discoveryRefused.WithLabelValues(name).Set(float64(len(after.refused[name])))
+		o.discoveryLost.WithLabelValues(name).Set(float64(after.lost[name].sum()))
 	}
 	for _, name := range after.probes {
 		o.skipped.WithLabelValues(name, skipOverlap)
@@ -153,7 +157,7 @@ func (o ownMetrics) discovered(sources []*source) {
 func (o ownMetrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
 		o.lag, o.skipped, o.refused, o.targets,
-		o.discoveryFailures, o.discoverySuccess, o.discoveryTargets, o.discoveryRefused,
+		o.discoveryFailures, o.discoverySuccess, o.discoveryTargets, o.discoveryRefused, o.discoveryLost,
 	}
 }
 
