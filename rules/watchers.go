@@ -41,13 +41,13 @@ func (s Spec) watcherGroups() []group {
 }
 
 // staleAlerts tell of probes that gave no verdict: missing data is neither a
-// fault nor a recovery.
+// fault nor a recovery. Of no service there is neither anyway.
 func staleAlerts() []rule {
 	return []rule{{
 		comment: "A probe that hangs goes on being scraped as healthy. Its age at scrape time tells.",
 		alert:   "ProbeStale",
 		expr: expression(`
-			timestamp(probe_last_run_timestamp_seconds) - probe_last_run_timestamp_seconds
+			timestamp(probe_last_run_timestamp_seconds{service!=""}) - probe_last_run_timestamp_seconds
 			>= on (observer, probe) group_left ()
 			max by (observer, probe) (probe_stale_after_seconds)`, noWords()),
 		labels:      []label{{"severity", ticket}, {"reason", "not_run"}},
@@ -56,7 +56,7 @@ func staleAlerts() []rule {
 		comment: "Seen within 10m, now gone, and its observer gone too. A target that was removed is silent.",
 		alert:   "ProbeStale",
 		expr: expression(`
-			group by (service, probe, instance, observer) (last_over_time(probe_last_run_timestamp_seconds[9m59s500ms]))
+			group by (service, probe, instance, observer) (last_over_time(probe_last_run_timestamp_seconds{service!=""}[9m59s500ms]))
 			unless on (service, probe, instance, observer) probe_last_run_timestamp_seconds
 			unless on (observer) onefiveten_observer_info`, noWords()),
 		wait:        dwell,
