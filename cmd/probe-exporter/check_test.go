@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,6 +72,50 @@ services: [{name: shop, owner: team}]
 	code, stdout, stderr := call(t, "check", "--config.file="+filepath.Join(dir, "main.yml"))
 	if code != 0 || !strings.Contains(stdout, "main.yml:14: probes[0].module: warning: module") || !strings.Contains(stdout, " 4 probes, 3 targets and 3 sources of targets, 1 services\n") || strings.Contains(stdout, "topsecret") {
 		t.Errorf("ended with %d: %s%s", code, stdout, stderr)
+	}
+}
+
+func TestCheck_TakesOnlyForASecretWhatSoundsLikeOne(t *testing.T) {
+	file := write(t, `modules:
+  web:
+    prober: http
+    timeout: 1s
+    http:
+      headers: {Origin: topsecret, X-Plain: topsecret, X-Auth: topsecret, Cookie: topsecret, X-API-Key: topsecret, X-Author: topsecret}
+      http_headers: {X-Plain: {secrets: [topsecret]}}
+      oauth2: {client_id: c, client_secret: topsecret, token_url: "http://a.test/t", endpoint_params: {grant_type: topsecret, audience: topsecret, password: topsecret, subject_token_type: topsecret}}
+      proxy_url: "http://a.test:1"
+      proxy_connect_header: {X-Plain: [topsecret]}
+  rpc: {prober: grpc, timeout: 1s, grpc: {metadata: {plain: [topsecret], token: [topsecret, topsecret]}}}
+`)
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, err := load(files{file: file}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range s.unwise(nil) {
+		got = append(got, m.Path)
+		if !strings.HasPrefix(m.Text, "this secret stands in a file that everybody may read") {
+			t.Errorf("got %s", m)
+		}
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{
+		"modules.rpc.grpc.metadata.token[0]", "modules.rpc.grpc.metadata.token[1]",
+		"modules.web.http.headers.Cookie", "modules.web.http.headers.X-API-Key", "modules.web.http.headers.X-Auth", "modules.web.http.http_headers.X-Plain.secrets[0]",
+		"modules.web.http.oauth2.client_secret", "modules.web.http.oauth2.endpoint_params.password", "modules.web.http.proxy_connect_header.X-Plain[0]",
+	}, got); diff != "" {
+		t.Error(diff)
+	}
+	if code, stdout, stderr := call(t, "check", "--config.file="+file); code != 0 || strings.Contains(stdout+stderr, "topsecret") {
+		t.Errorf("ended with %d: %s%s", code, stdout, stderr)
+	}
+	text, err := s.shown()
+	if err != nil || strings.Contains(string(text), "topsecret") {
+		t.Errorf("a value that may be a secret is shown: %s, %v", text, err)
 	}
 }
 

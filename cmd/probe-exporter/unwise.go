@@ -76,16 +76,16 @@ func (s *settings) warnOfPings(ping func() error, warn warning) {
 
 // warnOfSecrets looks at what a section says of secrets, files and certificates.
 // It reads the section as it is shown: there every secret that stands in the file
-// itself is masked, and so is found without a list of their names.
+// itself is masked, and much that may be one and need not.
 func (s *settings) warnOfSecrets(path string, section any, warn warning) {
 	doc, err := shown(section)
 	if err != nil || len(doc.Content) == 0 {
 		return // what cannot be shown has been refused
 	}
 	open := readable(s.places.File(path))
-	leaves(doc.Content[0], path, "", func(path, key, value string) {
+	leaves(doc.Content[0], path, "", "", func(path, above, key, value string) {
 		switch {
-		case value == masked && open:
+		case value == masked && open && (!slices.Contains(freeNames, above) || secretive(key)):
 			warn(path, "this secret stands in a file that everybody may read: chmod o-r, or name a file with the secret instead")
 		case key == "insecure_skip_verify" && value == "true":
 			warn(path, "no certificate is checked: an expired one, and one of somebody else, is no failure")
@@ -95,9 +95,26 @@ func (s *settings) warnOfSecrets(path string, section any, warn warning) {
 	})
 }
 
-// leaves visits every plain value below a node with its path and its key. Below a
-// key that names files, it is the key of all.
-func leaves(n *yaml.Node, path, key string, visit func(path, key, value string)) {
+// freeNames are the keys below which names are free, and every value is masked
+// where it is shown.
+var freeNames = []string{"headers", "metadata", "endpoint_params"}
+
+// secretive tells whether a name sounds like that of a secret. That of a type,
+// such as grant_type, does not.
+func secretive(name string) bool {
+	parts := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return r == '-' || r == '_' || r == '.' })
+	if len(parts) == 0 || parts[len(parts)-1] == "type" {
+		return false
+	}
+	return slices.ContainsFunc(parts, func(part string) bool {
+		return slices.Contains([]string{"auth", "pass", "pwd", "pin", "jwt", "session", "sid"}, part) ||
+			slices.ContainsFunc([]string{"authorization", "cookie", "token", "key", "secret", "passw", "passphrase", "credential", "assertion", "signature"}, func(word string) bool { return strings.Contains(part, word) })
+	})
+}
+
+// leaves visits every plain value below a node with its path, its key and the key
+// above that. Below a key that names files, it is the key of all.
+func leaves(n *yaml.Node, path, above, key string, visit func(path, above, key, value string)) {
 	switch n.Kind { //nolint:exhaustive // what is marshalled has no aliases
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
@@ -106,14 +123,14 @@ func leaves(n *yaml.Node, path, key string, visit func(path, key, value string))
 			if strings.HasSuffix(key, "files") {
 				below = key
 			}
-			leaves(n.Content[i+1], under, below, visit)
+			leaves(n.Content[i+1], under, key, below, visit)
 		}
 	case yaml.SequenceNode:
 		for i, item := range n.Content {
-			leaves(item, fmt.Sprintf("%s[%d]", path, i), key, visit)
+			leaves(item, fmt.Sprintf("%s[%d]", path, i), above, key, visit)
 		}
 	case yaml.ScalarNode:
-		visit(path, key, n.Value)
+		visit(path, above, key, n.Value)
 	}
 }
 
