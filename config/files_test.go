@@ -48,6 +48,11 @@ func TestParseAll_JoinsNamedThingsAndLists(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", path, got, file)
 		}
 	}
+	for path, written := range map[string]bool{"modules.b.wait": true, "modules.a.wait": false, "probes[3].name": true, "title": true, "every": true, "none": false} {
+		if got.places.Written(path) != written {
+			t.Errorf("%s: want written %v", path, written)
+		}
+	}
 	if got := got.places.Mistake("probes[2].name", "x").String(); got != "b.yml:4: probes[1].name: x" {
 		t.Errorf("got %s", got)
 	}

@@ -63,6 +63,12 @@ func (p *Places) at(path string) spot {
 // File is the file in which a path stands, or what is around it.
 func (p *Places) File(path string) string { return p.at(path).file }
 
+// Written tells whether a path stands in a file: what does not has its default.
+func (p *Places) Written(path string) bool {
+	_, written := p.spots[path]
+	return written
+}
+
 // Mistake is one about a path, as [ParseAll] gives those that Check reports.
 func (p *Places) Mistake(path, text string) Mistake {
 	s := p.at(path)
