@@ -54,7 +54,7 @@ services: [{name: shop, owner: team}]
 		`DIR/main.yml:17: probes[3].file_sd.files: left out: DIR/found.yml: group 1, target 1: target: scheme is "ftp"; want http or https`,
 		`DIR/main.yml:14: probes[0].module: module "none" has no timeout: a target that does not answer is a failure only after the whole interval of 5s`,
 		`DIR/main.yml:15: probes[1].module: the timeout of 5s of module "long" is as long as the interval: a target that does not answer is probed with no pause`,
-		`DIR/main.yml:12: prometheus.scrape.timeout: 10s is half of the scrape interval of 15s or more: it counts into every bound; a scrape takes milliseconds`,
+		`DIR/main.yml:12: prometheus.scrape.timeout: 10s, the default, is half of the scrape interval of 15s or more: it counts into every bound; a scrape takes milliseconds: write prometheus: {scrape: {timeout: 1s}} here, and the same for the job in Prometheus`,
 		`DIR/main.yml:1: modules.ping.prober: no ping can be sent from here: operation not permitted`,
 		`DIR/main.yml:8: modules.files.http.authorization.credentials_file: everybody may read DIR/open.token: chmod o-r`,
 		`DIR/main.yml:9: modules.files.http.tls_config.ca_file: stat DIR/none.pem: no such file or directory: probes that need it fail`,
@@ -72,6 +72,43 @@ services: [{name: shop, owner: team}]
 	code, stdout, stderr := call(t, "check", "--config.file="+filepath.Join(dir, "main.yml"))
 	if code != 0 || !strings.Contains(stdout, "main.yml:14: probes[0].module: warning: module") || !strings.Contains(stdout, " 4 probes, 3 targets and 3 sources of targets, 1 services\n") || strings.Contains(stdout, "topsecret") {
 		t.Errorf("ended with %d: %s%s", code, stdout, stderr)
+	}
+}
+
+func TestCheck_SaysOfADefaultThatItIsOne(t *testing.T) {
+	const plain = `modules: {a: {prober: tcp, timeout: 1s}}
+probes: [{name: p, service: s, module: a, interval: 2s, targets: [{url: "a.test:1"}]}]
+services: [{name: s, owner: o}]
+`
+	for more, want := range map[string]string{
+		"": ":1: prometheus.scrape.timeout: warning: 10s, the default, is half of the default scrape interval of 15s or more: it counts into every bound; a scrape takes milliseconds: write prometheus: {scrape: {timeout: 1s}} here",
+		"prometheus: {evaluation: {interval: 1s}}":            ":4: prometheus.evaluation.delay: got 1s, the default, want less than the evaluation interval of 1s",
+		"prometheus: {evaluation: {interval: 1s, delay: 1s}}": ":4: prometheus.evaluation.delay: got 1s, want less than the evaluation interval of 1s",
+		"prometheus: {evaluation: {delay: 20s}}":              ":4: prometheus.evaluation.delay: got 20s, want less than the default evaluation interval of 15s",
+		"prometheus: {scrape: {timeout: 20s}}":                ":4: prometheus.scrape.timeout: got 20s, want 0s to the default scrape interval of 15s",
+		"prometheus: {scrape: {interval: 5s, timeout: 5s}}":   ":4: prometheus.scrape.timeout: warning: 5s is half of the scrape interval of 5s or more: it counts into every bound; a scrape takes milliseconds\n",
+		"baselines: {default: {hold: 10m}}":                   ":4: baselines.default.hold: got 10m, want more than 15m",
+	} {
+		_, stdout, stderr := call(t, "check", "--config.file="+write(t, plain+more))
+		if !strings.Contains(stdout+stderr, want) {
+			t.Errorf("%s: no %q in %s%s", more, want, stdout, stderr)
+		}
+	}
+	_, _, stderr := call(t, "check", "--config.file="+write(t, strings.Replace(plain, "owner: o", "owner: o, targets: {recover: 40m}", 1)))
+	if !strings.Contains(stderr, "baselines.default.hold: got 30m, the default, want more than 45m") {
+		t.Errorf("got %s", stderr)
+	}
+}
+
+// blackbox_exporter starts with an empty file, too.
+func TestCheck_AnEmptyFileIsUnwise(t *testing.T) {
+	file := write(t, "")
+	code, stdout, stderr := call(t, "check", "--config.file="+file)
+	if code != 0 || stderr != "" || !strings.Contains(stdout, file+":1: modules: warning: there is none: nothing can be probed") {
+		t.Errorf("ended with %d: %s%s", code, stdout, stderr)
+	}
+	if got := start(t, "--config.file="+file).get("/-/ready"); got != "Ready\n" {
+		t.Errorf("got %s", got)
 	}
 }
 

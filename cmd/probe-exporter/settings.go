@@ -92,6 +92,8 @@ func (s *settings) setDirectories() {
 func (s *settings) Check(report func(path, text string)) {
 	// Here the files have been read and nothing has looked at the name yet.
 	s.name()
+	tell := report
+	report = func(path, text string) { tell(path, s.owned(path, text)) }
 	heard := map[string]bool{}
 	hear := func(path, text string) {
 		heard[path] = true
@@ -119,6 +121,22 @@ func (s *settings) Check(report func(path, text string)) {
 		hear("observers", fmt.Sprintf("%q, the --observer of this exporter, is not listed: %s", s.observer, strings.Join(s.Observers, ", ")))
 	}
 	s.checkRules(heard, report)
+}
+
+// owned says of a default that it is one: nobody has written what is spoken of.
+func (s *settings) owned(path, text string) string {
+	if got, rest, found := strings.Cut(text, ", want "); found && !s.places.Written(path) {
+		d, err := model.ParseDuration(strings.TrimPrefix(got, "got "))
+		if err == nil && d > 0 {
+			text = got + ", the default, want " + rest
+		}
+	}
+	for _, section := range []string{"scrape", "evaluation"} {
+		if strings.HasPrefix(path, "prometheus.") && !s.places.Written("prometheus."+section+".interval") {
+			text = strings.Replace(text, "the "+section+" interval of", "the default "+section+" interval of", 1)
+		}
+	}
+	return text
 }
 
 // check looks at how Prometheus is asked.

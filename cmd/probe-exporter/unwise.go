@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/onefiveten/onefiveten/config"
@@ -19,7 +20,10 @@ import (
 func (s *settings) unwise(ping func() error) config.Mistakes {
 	var all config.Mistakes
 	warn := func(path, format string, args ...any) {
-		all = append(all, s.places.Mistake(path, fmt.Sprintf(format, args...)))
+		all = append(all, s.places.Mistake(path, s.owned(path, fmt.Sprintf(format, args...))))
+	}
+	if len(s.Modules) == 0 {
+		warn("modules", "there is none: nothing can be probed, and every /probe is answered with status 400")
 	}
 	for _, m := range s.missing {
 		warn(m.path, "%s", m.text)
@@ -58,7 +62,11 @@ func (s *settings) warnOfTimeouts(warn warning) {
 	}
 	scrape := s.Prometheus.Scrape
 	if wait := scrape.Wait(); len(s.Services) > 0 && wait >= time.Duration(scrape.Interval)/2 {
-		warn("prometheus.scrape.timeout", "%s is half of the scrape interval of %s or more: it counts into every bound; a scrape takes milliseconds", wait, scrape.Interval)
+		text := fmt.Sprintf(" is half of the scrape interval of %s or more: it counts into every bound; a scrape takes milliseconds", scrape.Interval)
+		if scrape.Timeout == 0 {
+			text = ", the default," + text + ": write prometheus: {scrape: {timeout: 1s}} here, and the same for the job in Prometheus"
+		}
+		warn("prometheus.scrape.timeout", "%s%s", model.Duration(wait), text)
 	}
 }
 
