@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/onefiveten/onefiveten/config"
-	"github.com/onefiveten/onefiveten/probe"
 	"github.com/onefiveten/onefiveten/rules"
 )
 
@@ -41,7 +40,7 @@ func (a *app) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.unwise = s.unwise(probe.CheckICMP)
+	f.unwise = s.unwise(a.ping)
 	if !a.checkOnly { // --config.check asks nobody
 		a.compare(ctx, s, &f)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
 	"github.com/onefiveten/onefiveten/config"
+	"github.com/onefiveten/onefiveten/probe"
 )
 
 // main turns signals into the end of a context, and a result into an exit code.
@@ -51,6 +52,7 @@ type app struct {
 	address                                    address // of both
 	web                                        *web.FlagConfig
 	bound                                      func(addresses []string) // tells a test where the server listens
+	ping                                       func() error             // tells why no ping can be sent from here
 
 	prometheusURL string
 	json          bool
@@ -64,7 +66,7 @@ type app struct {
 
 // run is the whole program but for the process: arguments in, exit code out.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return (&app{stdout: stdout, stderr: stderr, bound: func([]string) {}}).run(ctx, args)
+	return (&app{stdout: stdout, stderr: stderr, bound: func([]string) {}, ping: probe.CheckICMP}).run(ctx, args)
 }
 
 // run parses the arguments and carries out the command that they name.

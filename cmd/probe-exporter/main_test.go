@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -94,10 +95,16 @@ func (s *safeBuffer) String() string {
 // start serves on a free port of loopback, and waits until it listens.
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
+	return startWhere(t, probe.CheckICMP, args...)
+}
+
+// startWhere is start where ping tells whether pings can be sent.
+func startWhere(t *testing.T, ping func() error, args ...string) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &running{t: t, stop: cancel, code: make(chan int, 1), log: &safeBuffer{}}
 	bound := make(chan string, 1)
-	a := &app{stdout: io.Discard, stderr: r.log, bound: func(addresses []string) { bound <- addresses[0] }}
+	a := &app{stdout: io.Discard, stderr: r.log, bound: func(addresses []string) { bound <- addresses[0] }, ping: ping}
 	go func() { r.code <- a.run(ctx, append(args, "--web.listen-address=127.0.0.1:0")) }()
 	select {
 	case address := <-bound:
@@ -467,7 +474,8 @@ func TestExposition_EscapesLabels(t *testing.T) {
 	}
 }
 
-func TestServe_FinishesAnswersUnderWay(t *testing.T) {
+// A listener that lives on would take what nobody is to answer.
+func TestReady_WhoEndsListensNoMoreAndAnswersWhatIsUnderWay(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	host := site(t, func(w http.ResponseWriter, r *http.Request) {
 		close(entered)
@@ -487,23 +495,21 @@ func TestServe_FinishesAnswersUnderWay(t *testing.T) {
 		answer <- fmt.Sprint(string(body), err)
 	}()
 	<-entered
+	r.get("/-/ready")
 	r.stop()
+	fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for err := error(nil); !errors.Is(err, syscall.ECONNREFUSED); { // until the listener is closed
+		var resp *http.Response
+		if resp, err = fresh.Get(r.url + "/-/ready"); err == nil {
+			resp.Body.Close()
+		}
+	}
 	close(release)
 	if got := <-answer; !strings.Contains(got, "probe_success 1\n") {
 		t.Errorf("the answer was cut: %s", got)
 	}
 	if code := r.ended(); code != 0 {
 		t.Errorf("ended with %d:\n%s", code, r.log)
-	}
-}
-
-func TestReady_SaysWhenItIsDraining(t *testing.T) {
-	e := &exporter{}
-	e.draining.Store(true)
-	w := httptest.NewRecorder()
-	e.ready(w, nil)
-	if w.Code != http.StatusServiceUnavailable {
-		t.Errorf("status %d", w.Code)
 	}
 }
 
@@ -589,6 +595,27 @@ func TestLog_KeepsLevelAndFormat(t *testing.T) {
 		if !strings.Contains(json.log.String(), text) {
 			t.Errorf("no %s in %s", text, json.log)
 		}
+	}
+}
+
+func TestServe_WarnsOnceThatItMayNotPing(t *testing.T) {
+	asked, refused := 0, errors.New("operation not permitted")
+	ping := func() error { asked++; return refused }
+	file := write(t, "modules: {a: {prober: icmp}, b: {prober: icmp}}\n")
+	r := startWhere(t, ping, "--config.file="+file)
+	r.ask("POST", "/-/reload")
+	want := ` level=warn msg="no ping can be sent from here: probes by icmp will fail" module=a err="operation not permitted"`
+	if got := r.log.String(); strings.Count(got, want) != 1 || strings.Count(got, "level=warn") != 1 {
+		t.Errorf("got %s", got)
+	}
+	rewrite(t, file, "modules: {a: {prober: tcp}}\n")
+	if got := startWhere(t, ping, "--config.file="+file).log.String(); strings.Contains(got, "level=warn") || asked != 1 {
+		t.Errorf("nobody pings, asked %d times: %s", asked, got)
+	}
+	refused = nil
+	rewrite(t, file, "modules: {a: {prober: icmp}}\n")
+	if got := startWhere(t, ping, "--config.file="+file).log.String(); strings.Contains(got, "level=warn") {
+		t.Errorf("pings are allowed: %s", got)
 	}
 }
 

@@ -60,7 +60,6 @@ type exporter struct {
 	reloading sync.Mutex
 	tried     string // fingerprint of the files at the last load, good or bad
 	current   atomic.Pointer[state]
-	draining  atomic.Bool
 }
 
 // options are what the command line says of a running program.
@@ -168,7 +167,8 @@ func (e *exporter) routes() http.Handler {
 	mux.HandleFunc("GET /failures", e.failures)
 	mux.HandleFunc("GET /config", e.config)
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "Healthy") })
-	mux.HandleFunc("GET /-/ready", e.ready)
+	// It listens from the first configuration until it ends: then nobody is answered.
+	mux.HandleFunc("GET /-/ready", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "Ready") })
 	mux.HandleFunc("POST /-/reload", e.askedToReload)
 	if e.profiles {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
@@ -178,15 +178,6 @@ func (e *exporter) routes() http.Handler {
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
 	return e.address.mount(mux)
-}
-
-// ready is for load balancers: a program that is ending takes no new work.
-func (e *exporter) ready(w http.ResponseWriter, _ *http.Request) {
-	if e.draining.Load() {
-		http.Error(w, "Draining", http.StatusServiceUnavailable)
-		return
-	}
-	fmt.Fprintln(w, "Ready")
 }
 
 // askedToReload answers with every mistake when the file is bad.
@@ -225,6 +216,9 @@ func (a *app) serve(ctx context.Context) error {
 	}
 	if err := e.reload(); err != nil {
 		return err
+	}
+	if module, err := e.current.Load().settings.cannotPing(a.ping); err != nil {
+		level.Warn(e.logger).Log("msg", "no ping can be sent from here: probes by icmp will fail", "module", module, "err", err)
 	}
 	// Not before the first load: a process that has no configuration yet ends on
 	// SIGHUP, as every process does.
@@ -286,10 +280,9 @@ func (a *app) listen(ctx context.Context, e *exporter, hangup <-chan os.Signal) 
 	}
 }
 
-// shut lets answers under way end, and waits for open probes. The schedule has
+// shut listens no more, lets answers under way end, and waits for open probes. The schedule has
 // ended with its context; what it has found stays for a scrape under way.
 func (e *exporter) shut(server *http.Server, collecting <-chan error) error {
-	e.draining.Store(true)
 	level.Info(e.logger).Log("msg", "stopping")
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()

@@ -72,14 +72,19 @@ func (s *settings) warnOfTimeouts(warn warning) {
 
 // warnOfPings asks once for all modules whether a ping can be sent from here.
 func (s *settings) warnOfPings(ping func() error, warn warning) {
+	if module, err := s.cannotPing(ping); err != nil {
+		warn("modules."+module+".prober", "no ping can be sent from here: %v", err)
+	}
+}
+
+// cannotPing gives the first module that pings, and why it cannot.
+func (s *settings) cannotPing(ping func() error) (module string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(s.Modules)) {
 		if s.Modules[name].Prober == "icmp" {
-			if err := ping(); err != nil {
-				warn("modules."+name+".prober", "no ping can be sent from here: %v", err)
-			}
-			return
+			return name, ping()
 		}
 	}
+	return "", nil
 }
 
 // warnOfSecrets looks at what a section says of secrets, files and certificates.
