@@ -644,7 +644,7 @@ func TestICMP_ProbersThatAreMadeAnewShareTheSockets(t *testing.T) {
 	if now := sockets(t); now != before+3 {
 		t.Errorf("%d sockets, want %d", now, before+3)
 	}
-	if now := settled(runtime.NumGoroutine, routines+2); now != routines+2 {
+	if now := settled(runtime.NumGoroutine, routines+2); now > routines+2 {
 		t.Errorf("%d goroutines, want %d", now, routines+2)
 	}
 	for v6, p := range network.ping {
