@@ -24,6 +24,8 @@ func FuzzLoad(f *testing.F) {
 		"modules: {a: {prober: dns, dns: {query_name: a.test, query_type: SOA, valid_rcodes: [NXDOMAIN], validate_answer_rrs: {fail_if_matches_regexp: [a]}}}}\n",
 		"modules: {a: {prober: grpc, grpc: {service: b, tls: true, metadata: {k: [v]}}}}\n", "modules: {a: {prober: icmp, icmp: {ttl: 3, payload_size: 9}}}\n",
 		"modules: {a: {prober: unix}}\nprometheus: {url: 'http://a.test', http_config: {basic_auth: {username: u, password: topsecret}}}\n",
+		"modules: {m: {prober: tcp, timeout: 1s}}\nprobes: [{name: p, module: m, interval: 60s, targets: ['a.test:1', {url: 'b.test:1', labels: {node: n}}, [c], ~]}]\n",
+		"modules: {m: {prober: tcp}}\nprobes: [{name: p, module: m, targets: ['a.test:1']}]\nservices: [{name: '', owner: o}, {name: s, owner: o}]\n",
 		"module_files: []\nprobes: [{name: a, service: b, module: c, file_sd: {files: [x]}, http_sd: {url: 'http://a.test'}}]\n",
 	} {
 		f.Add([]byte(seed))

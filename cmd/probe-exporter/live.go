@@ -83,8 +83,12 @@ func (l living) targets(ctx context.Context) error {
 	return nil
 }
 
-// times compares S and d_s. What is longer than proved breaks the bound.
+// times compares S and d_s. What is longer than proved breaks the bound; without a
+// service there is none.
 func (l living) times(t promapi.Target) {
+	if len(l.settings.Services) == 0 {
+		return
+	}
 	scrape := l.settings.Prometheus.Scrape
 	for _, c := range []struct {
 		path      string
