@@ -3,9 +3,10 @@
 //
 // It is given settings, modules (a probe function and its timeout each) and the
 // proofs of the bounds, and gives the page /metrics/probes: for each target the
-// newest result, counters, a duration histogram and the verdicts of sigma on
-// two signals, availability and latency. Metrics of the schedule itself are a
-// prometheus.Collector, for the exporter's own /metrics.
+// newest result, counters, a duration histogram and, where its probe is of a
+// service, the verdicts of sigma on two signals, availability and latency. Metrics
+// of the schedule itself are a prometheus.Collector, for the exporter's own
+// /metrics.
 //
 // A probe runs at a phase that is a hash of observer, instance and probe, so
 // that it is stable over restarts and differs between observers. The page is
