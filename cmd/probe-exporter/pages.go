@@ -171,7 +171,11 @@ func faultsText(list []fault) []byte {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "%s probe=%s service=%s target=%s", f.Began, quoted(f.Probe), quoted(f.Service), quoted(f.Target))
+		fmt.Fprintf(&b, "%s probe=%s", f.Began, quoted(f.Probe))
+		if f.Service != "" {
+			fmt.Fprintf(&b, " service=%s", quoted(f.Service))
+		}
+		fmt.Fprintf(&b, " target=%s", quoted(f.Target))
 		for _, l := range f.Labels {
 			b.WriteString(" " + l)
 		}
