@@ -17,14 +17,16 @@ func (r *run) address(host, family string, fallback bool) (netip.Addr, time.Dura
 		addr, err := choose([]netip.Addr{literal}, family, fallback)
 		return addr, time.Since(start), err
 	}
-	network := "ip"
-	if !fallback {
-		network = wantedFamily(family)
-	}
 	// A resolver of its own: one that is shared answers equal questions of
 	// several probes by a single lookup, and each probe is to make its own.
 	resolver := net.Resolver{PreferGo: r.resolver.PreferGo, StrictErrors: r.resolver.StrictErrors, Dial: r.resolver.Dial}
-	found, err := resolver.LookupNetIP(r.ctx, network, host)
+	var found []netip.Addr
+	var err error
+	for _, network := range networks(family, fallback) {
+		if found, err = resolver.LookupNetIP(r.ctx, network, host); err == nil {
+			break
+		}
+	}
 	took := time.Since(start)
 	if err != nil {
 		return netip.Addr{}, took, &failure{Unresolved, fmt.Errorf("resolving %q: %w", host, err)}
@@ -34,6 +36,20 @@ func (r *run) address(host, family string, fallback bool) (netip.Addr, time.Dura
 		err = &failure{Unresolved, fmt.Errorf("resolving %q: %w", host, err)}
 	}
 	return addr, took, err
+}
+
+// networks are the lookups to make until one succeeds. Where IPv4 is preferred,
+// IPv6 is asked for only when there is no IPv4: most such names have no other,
+// and half of the questions are saved. The other way round it would make every
+// name that has IPv4 alone, of which there are many, cost two round trips.
+func networks(family string, fallback bool) []string {
+	switch {
+	case !fallback:
+		return []string{wantedFamily(family)}
+	case family == "ip4":
+		return []string{"ip4", "ip6"}
+	}
+	return []string{"ip"}
 }
 
 // resolve is address with the series about it: those of a probe's own target.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ func many(t testing.TB, texts ...string) dns.HandlerFunc {
 	all := records(t, texts...)
 	return func(w dns.ResponseWriter, query *dns.Msg) {
 		m := new(dns.Msg).SetReply(query)
+		m.RecursionAvailable = true // else an answer without records is asked for again
 		for _, record := range all {
 			if record.Header().Rrtype == query.Question[0].Qtype {
 				m.Answer = append(m.Answer, record)
@@ -120,6 +122,31 @@ func TestResolve_EachProbeLooksUpForItself(t *testing.T) {
 	defer mu.Unlock()
 	if asked != probes+1 {
 		t.Errorf("%d queries for %d probes", asked, probes+1)
+	}
+}
+
+func TestResolve_AsksForIPv6OnlyWhereThePreferredIPv4IsMissing(t *testing.T) {
+	var mu sync.Mutex
+	var asked []string
+	const four, six = ". 1 IN A 127.0.0.1", ". 1 IN AAAA ::1"
+	zones := map[string]dns.HandlerFunc{
+		"four.test.": many(t, "four.test"+four), "both.test.": many(t, "both.test"+four, "both.test"+six), "six.test.": many(t, "six.test"+six), "none.test.": many(t),
+	}
+	p := prober(t, "{prober: tcp, tcp: {preferred_ip_protocol: ip4}}")
+	p.resolver = resolverAt(nameServer(t, "udp", nil, func(w dns.ResponseWriter, query *dns.Msg) {
+		mu.Lock()
+		asked = append(asked, dns.TypeToString[query.Question[0].Qtype])
+		mu.Unlock()
+		zones[query.Question[0].Name](w, query)
+	}))
+	for name, want := range map[string][]string{"four.test.": {"A"}, "both.test.": {"A"}, "six.test.": {"A", "AAAA"}, "none.test.": {"A", "AAAA"}} {
+		asked = nil
+		r := p.Run(t.Context(), name+":1")
+		mu.Lock()
+		if !slices.Equal(asked, want) || (r.Reason == Unresolved) != (name == "none.test.") {
+			t.Errorf("%s: asked %v, want %v; %s: %v", name, asked, want, r.Reason, r.Err)
+		}
+		mu.Unlock()
 	}
 }
 
