@@ -1,6 +1,6 @@
 # onefiveten: `make demo` breaks a real service and heals it, `make test` proves the rest.
 # Needs Go 1.26, git and make; `make test` also gcc, and apt-get (Debian) for the older generation
-# of Prometheus and Alertmanager. What is built or fetched lies in .cache/, which git ignores.
+# of Prometheus and Alertmanager, and for iproute2 where it is missing. What is built or fetched lies in .cache/, which git ignores.
 
 SHELL    := /bin/bash
 FAULT    ?= crash
@@ -29,7 +29,7 @@ export GOFLAGS := $(shell go env GOFLAGS 2>/dev/null) -modcacherw
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build test unit stack e2e lint rules demo bench fuzz
+.PHONY: help build test unit iproute stack e2e lint rules demo bench fuzz
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,8 +42,12 @@ build: ## both binaries into bin/
 test: lint unit stack e2e ## everything: lint, unit tests with the race detector, real Prometheus and Alertmanager
 	@echo "make test: all passed"
 
-unit: ## the tests that need no other server
+unit: iproute ## the tests that need no other server
 	go test -race ./...
+
+iproute:
+	@command -v ip >/dev/null || { echo "tests of pings make network namespaces with ip(8): installing Debian's iproute2"; \
+		apt-get install -y --no-install-recommends iproute2 || { apt-get update && apt-get install -y --no-install-recommends iproute2; }; }
 
 stack: ## build or fetch the real Prometheus, Alertmanager, promtool and amtool of both generations, and blackbox_exporter
 	cd demo && go run ./stack/cmd --which=build,debian

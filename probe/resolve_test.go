@@ -140,7 +140,9 @@ func TestResolve_AsksForIPv6OnlyWhereThePreferredIPv4IsMissing(t *testing.T) {
 		zones[query.Question[0].Name](w, query)
 	}))
 	for name, want := range map[string][]string{"four.test.": {"A"}, "both.test.": {"A"}, "six.test.": {"A", "AAAA"}, "none.test.": {"A", "AAAA"}} {
+		mu.Lock()
 		asked = nil
+		mu.Unlock()
 		r := p.Run(t.Context(), name+":1")
 		mu.Lock()
 		if !slices.Equal(asked, want) || (r.Reason == Unresolved) != (name == "none.test.") {
