@@ -205,7 +205,7 @@ func TestICMP_ReadErrorDoesNotSpin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, b := newPinger(false, 0, 0), &broken{}
 		p.readers.Go(func() { p.listen(b) })
-		time.Sleep(time.Minute) // of the bubble
+		<-time.After(time.Minute) // of the bubble
 		if err := p.close(); err != nil {
 			t.Error(err)
 		}
