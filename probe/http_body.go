@@ -212,7 +212,7 @@ func (c *counter) Read(p []byte) (int, error) {
 	if c.limit > 0 && c.count > c.limit {
 		n -= int(c.count - c.limit)
 		c.count = c.limit
-		return n, &failure{Size, fmt.Errorf("body is larger than %d bytes", c.limit)}
+		return n, &failure{Size, fmt.Errorf("body is larger than %d bytes; body_size_limit of the module sets the limit", c.limit)}
 	}
 	return n, err
 }
