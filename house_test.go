@@ -25,7 +25,8 @@ var rooms = map[string][]string{
 	"probe":          {},
 	"sigma":          {},
 	"promapi":        {},
-	"collector":      {"probe", "sigma"},
+	"collector":      {"probe", "sigma", "promapi"},
+	"backtest":       {"sigma", "promapi"},
 	"rules":          {"collector", "sigma", "rules/layout", "rules/ruletest"}, // of collector the names of the metrics alone
 	"rules/ruletest": {"sigma", "rules/layout"},
 	"rules/layout":   {},
@@ -35,7 +36,7 @@ var rooms = map[string][]string{
 	"healer/journal": {"healer"},
 	"healer/console": {"healer", "healer/plan"},
 	"cmd/probe-exporter": {
-		"config", "probe", "promapi", "sigma", "collector", "rules"},
+		"config", "probe", "promapi", "sigma", "collector", "rules", "backtest"},
 	"cmd/heal-receiver": {
 		"config", "promapi", "healer", "healer/plan", "healer/action", "healer/journal", "healer/console"},
 }
@@ -52,7 +53,7 @@ var only = map[string][]string{
 // told names the files that are told the time and never ask for it: whole
 // rooms, and the pure part of healer.
 var told = []string{
-	"sigma/*", "rules/*", "rules/ruletest/*", "rules/layout/*", "healer/plan/*",
+	"sigma/*", "backtest/*", "rules/*", "rules/ruletest/*", "rules/layout/*", "healer/plan/*",
 	"healer/model.go", "healer/ports.go", "healer/words.go",
 	"healer/incident.go", "healer/run.go", "healer/mitigation.go", "healer/choose.go", "healer/guards.go",
 }

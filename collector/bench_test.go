@@ -52,7 +52,7 @@ func many(b testing.TB, n int) *Collector {
 	c := New("a", log.NewNopLogger())
 	text := strings.Replace(shop, `{url: "http://n1/", labels: {node: n1, zone: za}}`, strings.Join(list, ", "), 1)
 	text = "baselines: {default: {min_samples: 2}}\n" + text
-	if err := c.Apply(parse(b, text), (&fake{}).modules(), proved); err != nil {
+	if err := c.Apply(parse(b, text), (&fake{}).modules(), proved, nil); err != nil {
 		b.Fatal(err)
 	}
 	for _, t := range c.table.Load().targets {
@@ -305,7 +305,7 @@ func BenchmarkDiscover(b *testing.B) {
 	}
 	write("http://n0/")
 	c := New("a", log.NewNopLogger())
-	if err := c.Apply(parse(b, discovering(dir.sd("*.yml"))), (&fake{}).modules(), proved); err != nil {
+	if err := c.Apply(parse(b, discovering(dir.sd("*.yml"))), (&fake{}).modules(), proved, nil); err != nil {
 		b.Fatal(err)
 	}
 	read := func(b *testing.B) {

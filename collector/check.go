@@ -125,7 +125,7 @@ func (b Baseline) check(r reporter) {
 	r.unless(b.Floor >= 0 && !math.IsInf(b.Floor, 0), "floor", "got %v, want 0 or more", b.Floor)
 	sides := []sigma.Direction{sigma.Upper, sigma.Lower, sigma.Both}
 	r.unless(slices.Contains(sides, b.Direction), "direction", "got %q, want upper, lower or both", b.Direction)
-	r.unless(b.Season == noSeason, "season", "%q: %s, want none", b.Season, notYet)
+	r.unless(b.Season == sigma.NoSeason, "season", "%q: %s, want none", b.Season, notYet)
 }
 
 // checkProbes looks at each probe and whether its service exists. Two probes of

@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/onefiveten/onefiveten/probe"
-	"github.com/onefiveten/onefiveten/sigma"
 )
 
 // Module is a prober made ready.
@@ -76,6 +75,7 @@ type force struct {
 	modules  map[string]Module
 	proofs   []Proof
 	sources  []*source
+	past     Source // nil: there is none
 }
 
 // table is everything that one Apply has put in force.
@@ -110,8 +110,9 @@ func New(observer string, logger log.Logger) *Collector {
 // read, and servers with targets will be asked anew; those that fail are no error.
 //
 // The settings must have passed Check and CheckModules. A signal without a cap
-// of its own needs a proof.
-func (c *Collector) Apply(s Settings, modules map[string]Module, proofs []Proof) error {
+// of its own needs a proof. Signals are read from source, and so is the past of
+// every baseline that begins anew; without one there are no signals of queries.
+func (c *Collector) Apply(s Settings, modules map[string]Module, proofs []Proof, source Source) error {
 	c.applying.Lock()
 	defer c.applying.Unlock()
 	s = s.Complete(c.observer)
@@ -128,7 +129,7 @@ func (c *Collector) Apply(s Settings, modules map[string]Module, proofs []Proof)
 			s.found, readings[i] = s.reading(context.Background())
 		}
 	}
-	if err := c.put(force{s, modules, proofs, sources}); err != nil {
+	if err := c.put(force{s, modules, proofs, sources, source}); err != nil {
 		return err
 	}
 	for i, s := range sources {
@@ -283,22 +284,14 @@ func (s Settings) plan(p Probe, modules map[string]Module, proofs []Proof) (plan
 			r.fault.Cap = proofOf(proofs, p.Service, name).Cap
 		}
 		if i == ofLatency {
-			r.baseline = s.Baselines[g.Baseline].sigma()
+			r.baseline, r.score = s.Baselines[g.Baseline].sigma(), g.Score
 		}
 		made.rules[i], made.full[i] = r, g.Expose == full
 		// Making one here finds every mistake before anything has changed.
-		_, err := r.series(i)
+		_, err := r.fresh()
 		errs = append(errs, err)
 	}
 	return made, errors.Join(errs...)
-}
-
-// series makes an empty series under the rules.
-func (r rules) series(signal int) (*sigma.Series, error) {
-	if signal == ofAvailability {
-		return sigma.NewAvailability(r.interval, r.fault)
-	}
-	return sigma.NewValue(r.interval, r.fault, r.baseline)
 }
 
 // begin gives what must be done so that the state follows the plan. The rules
@@ -308,14 +301,14 @@ func (p plan) begin(s *state) []func() {
 	var list []func()
 	for i, r := range p.rules {
 		s.mu.Lock()
-		has, same := s.series[i] != nil, s.rules[i] == r
+		has, same := s.signals[i].series != nil, s.signals[i].rules == r
 		s.mu.Unlock()
 		switch {
 		case !p.judged && has:
-			list = append(list, func() { s.begin(i, r, nil) })
+			list = append(list, func() { s.begin(i, judged{rules: r}) })
 		case p.judged && !(has && same):
-			if fresh, err := r.series(i); err == nil {
-				list = append(list, func() { s.begin(i, r, fresh) })
+			if fresh, err := r.fresh(); err == nil {
+				list = append(list, func() { s.begin(i, fresh) })
 			}
 		}
 	}

@@ -38,7 +38,7 @@ func TestDetect_GaugeKeepsTheBoundAtEveryPhase(t *testing.T) {
 			text = strings.Replace(text, "owner: team-shop", fmt.Sprintf("owner: team-shop, signals: {availability: {fault: {cap: %v, floor: %v}}}", c.limit, c.limit), 1)
 			col := New("a", log.NewNopLogger())
 			modules := map[string]Module{"fake": {Probe: f.probe, Timeout: c.timeout}}
-			if err := col.Apply(parse(t, text), modules, proved); err != nil {
+			if err := col.Apply(parse(t, text), modules, proved, nil); err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
@@ -177,7 +177,7 @@ func TestLog_FaultAndItsEnd(t *testing.T) {
 		var b strings.Builder
 		f := &fake{}
 		c := New("a", log.NewLogfmtLogger(&b))
-		if err := c.Apply(parse(t, shop), f.modules(), proved); err != nil {
+		if err := c.Apply(parse(t, shop), f.modules(), proved, nil); err != nil {
 			t.Fatal(err)
 		}
 		target := c.table.Load().targets[0]
@@ -205,7 +205,7 @@ func TestLog_ALongErrorIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b strings.Builder
 		c := New("a", log.NewLogfmtLogger(&b))
-		if err := c.Apply(parse(t, shop), (&fake{}).modules(), proved); err != nil {
+		if err := c.Apply(parse(t, shop), (&fake{}).modules(), proved, nil); err != nil {
 			t.Fatal(err)
 		}
 		for range 15 {

@@ -163,7 +163,7 @@ func TestDiscovery_ABadFileKeepsTheLastGoodTargets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b strings.Builder
 		c := New("a", log.NewLogfmtLogger(&b))
-		if err := c.Apply(parse(t, discovering(dir.sd("?.yml"))), (&fake{}).modules(), proved); err != nil {
+		if err := c.Apply(parse(t, discovering(dir.sd("?.yml"))), (&fake{}).modules(), proved, nil); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -269,7 +269,7 @@ func TestDiscovery_ABadTargetIsLeftOutAlone(t *testing.T) {
 		modules["fake"] = m
 		settings := parse(t, discovering(dir.sd("a.yml"), "role: entry", "targets: [{url: static}]"))
 		for range 2 { // nothing is said twice
-			if err := c.Apply(settings, modules, proved); err != nil {
+			if err := c.Apply(settings, modules, proved, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -595,7 +595,7 @@ func TestHTTPDiscovery_AsksAsPrometheusDoes(t *testing.T) {
 	settings := parse(t, discovering(`http_sd: {url: "`+s.URL+`/list?all=1", refresh_interval: 90s, http_config: {authorization: {credentials_file: sd.token}, http_headers: {X-Team: {values: [shop]}}}}`))
 	settings.SetDirectory(dir.dir)
 	c := New("a", log.NewNopLogger())
-	if err := c.Apply(settings, (&fake{}).modules(), proved); err != nil {
+	if err := c.Apply(settings, (&fake{}).modules(), proved, nil); err != nil {
 		t.Fatal(err)
 	}
 	wantTargets(t, "before it was asked", c, "")
@@ -622,7 +622,7 @@ func TestHTTPDiscovery_ReadsSecretsAnewForEachRequest(t *testing.T) {
 	settings.SetDirectory(dir.dir)
 	dir.write("pass", "one")
 	c := New("a", log.NewNopLogger())
-	if err := c.Apply(settings, (&fake{}).modules(), proved); err != nil {
+	if err := c.Apply(settings, (&fake{}).modules(), proved, nil); err != nil {
 		t.Fatal(err)
 	}
 	err := once(t, c)
@@ -641,7 +641,7 @@ func TestHTTPDiscovery_ABadAnswerKeepsTheLastGoodTargets(t *testing.T) {
 	s.says(listed(`[{"targets": ["http://n1/"]}]`))
 	c := New("a", log.NewNopLogger())
 	source := `http_sd: {url: "` + s.URL + `/sd?token=sesame", refresh: 1s, http_config: {authorization: {credentials: sesame}}}`
-	if err := c.Apply(parse(t, discovering(source)), (&fake{}).modules(), proved); err != nil {
+	if err := c.Apply(parse(t, discovering(source)), (&fake{}).modules(), proved, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := once(t, c); err != nil {
@@ -729,12 +729,12 @@ func TestHTTPDiscovery_AnotherServerTakesOverOnceItAnswers(t *testing.T) {
 	two.says(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
 	c := New("a", log.NewNopLogger())
 	from := func(s *server) Settings { return parse(t, discovering(`http_sd: {url: "`+s.URL+`"}`)) }
-	if err := errors.Join(c.Apply(from(one), (&fake{}).modules(), proved), once(t, c)); err != nil {
+	if err := errors.Join(c.Apply(from(one), (&fake{}).modules(), proved, nil), once(t, c)); err != nil {
 		t.Fatal(err)
 	}
 	stale := c.force.sources[0]
 	state := c.table.Load().targets[1].state
-	if err := c.Apply(from(two), (&fake{}).modules(), proved); err != nil {
+	if err := c.Apply(from(two), (&fake{}).modules(), proved, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := once(t, c); err == nil {
@@ -804,7 +804,7 @@ func TestHTTPDiscovery_StartsWithoutTargetsAndTriesAgain(t *testing.T) {
 	}}
 	c := New("a", log.NewNopLogger())
 	text := strings.Replace(discovering(`http_sd: {url: "`+s.URL+`", refresh: 5s}`), "interval: 5s", "interval: 2s", 1)
-	if err := c.Apply(parse(t, text), f.modules(), proved); err != nil {
+	if err := c.Apply(parse(t, text), f.modules(), proved, nil); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -846,11 +846,11 @@ func TestDiscovery_TheFirstSettingsAreFollowedOnce(t *testing.T) {
 // A reload with a file of http_config that cannot be read changes nothing.
 func TestApply_ABadHTTPConfigLeavesEverything(t *testing.T) {
 	c := New("a", log.NewNopLogger())
-	if err := c.Apply(parse(t, shop), (&fake{}).modules(), proved); err != nil {
+	if err := c.Apply(parse(t, shop), (&fake{}).modules(), proved, nil); err != nil {
 		t.Fatal(err)
 	}
 	bad := parse(t, discovering(`http_sd: {url: "http://127.0.0.1:1/", http_config: {tls_config: {ca_file: /no/such/ca.pem}}}`))
-	if err := c.Apply(bad, (&fake{}).modules(), proved); err == nil || !strings.HasPrefix(err.Error(), `probe "shop-nodes": http_sd: http_config: `) {
+	if err := c.Apply(bad, (&fake{}).modules(), proved, nil); err == nil || !strings.HasPrefix(err.Error(), `probe "shop-nodes": http_sd: http_config: `) {
 		t.Errorf("got %v, want an error that names the key", err)
 	}
 	wantTargets(t, "after the error", c, "http://n1/")
@@ -891,7 +891,7 @@ func foundPage(t *testing.T, found lists) string {
 	c := New("a", log.NewNopLogger())
 	s := parse(t, discovering("file_sd: {files: [x.yml]}")+"- {name: plain, module: fake, role: entry, file_sd: {files: [x.yml]}}\n").Complete("a")
 	from := []*source{{probe: "shop-nodes", found: found}, {probe: "plain", found: found}}
-	if err := c.put(force{s, (&fake{}).modules(), proved, from}); err != nil {
+	if err := c.put(force{s, (&fake{}).modules(), proved, from, nil}); err != nil {
 		t.Fatal(err)
 	}
 	return readable(t, c) // promlint would judge the labels of others

@@ -106,7 +106,7 @@ func pass(d time.Duration) {
 func begun(t *testing.T, text string, f *fake) *Collector {
 	t.Helper()
 	c := New("a", log.NewNopLogger())
-	if err := c.Apply(parse(t, text), f.modules(), proved); err != nil {
+	if err := c.Apply(parse(t, text), f.modules(), proved, nil); err != nil {
 		t.Fatalf("Apply: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

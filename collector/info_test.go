@@ -39,7 +39,7 @@ probes:
 // have never run. Observer a leaves mail to b, and tells of it all the same.
 func TestPage_BeforeTheFirstRun(t *testing.T) {
 	c := New("a", log.NewNopLogger())
-	if err := c.Apply(parse(t, twoServices), (&fake{}).modules(), []Proof{proved[0], {Service: "shop", Signal: latency, Cap: .6}}); err != nil {
+	if err := c.Apply(parse(t, twoServices), (&fake{}).modules(), []Proof{proved[0], {Service: "shop", Signal: latency, Cap: .6}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(twoServicesPage, text(t, c)); diff != "" {
@@ -149,7 +149,7 @@ func ExampleCollector() {
 		fmt.Println(err)
 		return
 	}
-	if err := c.Apply(settings, map[string]Module{"fake": module}, proved); err != nil {
+	if err := c.Apply(settings, map[string]Module{"fake": module}, proved, nil); err != nil {
 		fmt.Println(err)
 		return
 	}

@@ -115,7 +115,7 @@ func TestRuns_LeaveNeitherGoroutinesNorDescriptors(t *testing.T) {
 	go func() { ended <- c.Run(ctx) }()
 	var plan slots
 	for round := range rounds {
-		if err := c.Apply(settings(round), modules, proved); err != nil {
+		if err := c.Apply(settings(round), modules, proved, nil); err != nil {
 			t.Fatal(err)
 		}
 		now := time.Now()
@@ -203,7 +203,7 @@ func TestHTTPDiscovery_ClosesItsConnectionsWithTheReload(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if err := c.Apply(parse(t, discovering(`http_sd: {url: "`+s.URL+`"}`)), (&fake{}).modules(), proved); err != nil {
+		if err := c.Apply(parse(t, discovering(`http_sd: {url: "`+s.URL+`"}`)), (&fake{}).modules(), proved, nil); err != nil {
 			t.Fatal(err)
 		}
 		within("a reload asks the server", asked)

@@ -503,7 +503,7 @@ func FuzzPage(f *testing.F) {
 			return
 		}
 		c := New("a", log.NewNopLogger())
-		if err := c.Apply(s, (&fake{}).modules(), proved); err != nil {
+		if err := c.Apply(s, (&fake{}).modules(), proved, nil); err != nil {
 			t.Fatal(err)
 		}
 		r := good(time.Millisecond)
@@ -546,7 +546,7 @@ func TestPage_RealProbe(t *testing.T) {
 	}
 	c := New("a", log.NewNopLogger())
 	s := parse(t, strings.Replace(shop, "http://n1/", server.URL, 1))
-	if err := c.Apply(s, map[string]Module{"fake": {Probe: prober.Run, Timeout: prober.Timeout()}}, proved); err != nil {
+	if err := c.Apply(s, map[string]Module{"fake": {Probe: prober.Run, Timeout: prober.Timeout()}}, proved, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, status = range []int{http.StatusOK, http.StatusServiceUnavailable} {

@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/onefiveten/onefiveten/probe"
-	"github.com/onefiveten/onefiveten/sigma"
 )
 
 // plain is the smallest configuration of all: no service.
@@ -102,7 +101,7 @@ func TestPlain_AProbeOfNoServiceIsProbedAndNotJudged(t *testing.T) {
 		var b strings.Builder
 		f := &fake{}
 		c := New("a", log.NewLogfmtLogger(&b))
-		if err := c.Apply(parse(t, plain), f.timeless(), nil); err != nil {
+		if err := c.Apply(parse(t, plain), f.timeless(), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		target := c.table.Load().targets[0]
@@ -129,7 +128,7 @@ func TestPlain_AProbeOfNoServiceIsProbedAndNotJudged(t *testing.T) {
 		if got := c.Failures(); len(got) != keptFailures || got[0].Service != "" || got[0].Probe != "intranet" {
 			t.Errorf("got failures %+v, want %d of no service", got, keptFailures)
 		}
-		if target.state.series != [signals]*sigma.Series{} {
+		if target.state.signals != [signals]judged{} {
 			t.Error("there is a series of a signal that nobody judges")
 		}
 	})
@@ -140,7 +139,7 @@ func TestPlain_ProtobufSaysTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
 		c := New("a", log.NewNopLogger())
-		if err := c.Apply(parse(t, plain), f.timeless(), nil); err != nil {
+		if err := c.Apply(parse(t, plain), f.timeless(), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		c.table.Load().targets[0].finish(c, bad(probe.Refused))
@@ -183,7 +182,7 @@ probe_targets 2
 func TestPlain_FirstFailureIsThatSinceTheLastSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New("a", log.NewNopLogger())
-		if err := c.Apply(parse(t, plain), (&fake{}).timeless(), nil); err != nil {
+		if err := c.Apply(parse(t, plain), (&fake{}).timeless(), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		target := c.table.Load().targets[0]
@@ -247,7 +246,7 @@ func TestPlain_EveryObserverProbesWhatIsOfNoService(t *testing.T) {
 		"- {name: p, module: fake, targets: [h]}\n- {name: q, service: shop, module: fake, targets: [h]}\n"
 	for observer, want := range map[string]string{"a": "p", "b": "p q"} {
 		c := New(observer, log.NewNopLogger())
-		if err := c.Apply(parse(t, two), (&fake{}).modules(), proved); err != nil {
+		if err := c.Apply(parse(t, two), (&fake{}).modules(), proved, nil); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Join(c.table.Load().probes, " "); got != want {
@@ -273,7 +272,7 @@ func TestPlain_SettingsThatAreOfNoService(t *testing.T) {
 		}
 	}
 	c := New("a", log.NewNopLogger())
-	if err := c.Apply(parse(t, "probes: [{name: p, module: fake, role: entry, targets: [{url: h, labels: {node: n1}}]}]"), (&fake{}).modules(), nil); err != nil {
+	if err := c.Apply(parse(t, "probes: [{name: p, module: fake, role: entry, targets: [{url: h, labels: {node: n1}}]}]"), (&fake{}).modules(), nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := lines(text(t, c), "probe_attempts_total"); got != `probe_attempts_total{job="probe",instance="h",observer="a",probe="p",node="n1"} 0`+"\n" {
@@ -298,7 +297,7 @@ func TestPlain_ItsModuleIsCheckedAsAnyOther(t *testing.T) {
 			t.Errorf("timeout %v: got %q, want %q", timeout, got, want)
 		}
 	}
-	err := New("a", nil).Apply(s, nil, nil)
+	err := New("a", nil).Apply(s, nil, nil, nil)
 	if err == nil || !strings.Contains(err.Error(), `probe "intranet": there is no module "fake"`) {
 		t.Errorf("got %v, want an error that names the module", err)
 	}

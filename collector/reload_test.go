@@ -24,7 +24,7 @@ func apply(t *testing.T, c *Collector, f *fake, text string, changes ...string) 
 // applied puts a text in force.
 func applied(t *testing.T, c *Collector, f *fake, text string) {
 	t.Helper()
-	if err := c.Apply(parse(t, text), f.modules(), proved); err != nil {
+	if err := c.Apply(parse(t, text), f.modules(), proved, nil); err != nil {
 		t.Fatalf("Apply: %v", err)
 	}
 }
@@ -159,16 +159,16 @@ func TestApply_KeepsTheSignalWhoseSettingsAreTheSame(t *testing.T) {
 			f := &fake{}
 			col := inFault(t, f)
 			state := col.table.Load().targets[0].state
-			was := state.series
+			was := state.signals
 			apply(t, col, f, shop, c.changes...)
 			now := col.table.Load().targets[0].state
 			if now != state {
 				t.Errorf("%s: the counters are lost", name)
 			}
-			if got := now.series[ofAvailability] == was[ofAvailability]; got != c.availability {
+			if got := now.signals[ofAvailability].series == was[ofAvailability].series; got != c.availability {
 				t.Errorf("%s: availability kept: %v, want %v", name, got, c.availability)
 			}
-			if got := now.series[ofLatency] == was[ofLatency]; name == "latency" && got || c.both && !got {
+			if got := now.signals[ofLatency].series == was[ofLatency].series; name == "latency" && got || c.both && !got {
 				t.Errorf("%s: latency kept: %v", name, got)
 			}
 			has := strings.Contains(lines(text(t, col), "ksigma_fault{", "availability"), "} 1\n")
@@ -259,7 +259,7 @@ func TestApply_AChangedModuleBeginsAnew(t *testing.T) {
 		m := modules["fake"]
 		m.Version = "2"
 		modules["fake"] = m
-		if err := c.Apply(parse(t, shop), modules, proved); err != nil {
+		if err := c.Apply(parse(t, shop), modules, proved, nil); err != nil {
 			t.Fatal(err)
 		}
 		got := short(text(t, c))
@@ -319,7 +319,7 @@ func TestApply_ErrorLeavesPreviousStateIntact(t *testing.T) {
 			{[]string{"service: shop", "service: gone"}, f.modules(), proved, `probe "shop-nodes": there is no service "gone"`},
 		} {
 			s, _ := load(strings.NewReplacer(x.change...).Replace(shop))
-			if err := c.Apply(s, x.modules, x.proofs); err == nil || err.Error() != x.want {
+			if err := c.Apply(s, x.modules, x.proofs, nil); err == nil || err.Error() != x.want {
 				t.Errorf("got error %v, want %s", err, x.want)
 			}
 		}
@@ -365,7 +365,7 @@ func TestPage_NeverTears(t *testing.T) {
 		list = append(list, fmt.Sprintf("{url: t%d}", i))
 	}
 	settings := parse(t, strings.Replace(shop, `{url: "http://n1/", labels: {node: n1, zone: za}}`, strings.Join(list, ", "), 1))
-	if err := c.Apply(settings, f.modules(), proved); err != nil {
+	if err := c.Apply(settings, f.modules(), proved, nil); err != nil {
 		t.Fatal(err)
 	}
 	var all sync.WaitGroup
@@ -378,7 +378,7 @@ func TestPage_NeverTears(t *testing.T) {
 	}
 	all.Go(func() {
 		for range 20 {
-			if err := c.Apply(settings, f.modules(), proved); err != nil {
+			if err := c.Apply(settings, f.modules(), proved, nil); err != nil {
 				t.Error(err)
 			}
 		}

@@ -103,7 +103,7 @@ func TestSchedule_ModuleWithoutATimeoutHasTheInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{answer: hang}
 		c := New("a", log.NewNopLogger())
-		if err := c.Apply(parse(t, shop), map[string]Module{"fake": {Probe: f.probe}}, proved); err != nil {
+		if err := c.Apply(parse(t, shop), map[string]Module{"fake": {Probe: f.probe}}, proved, nil); err != nil {
 			t.Fatal(err)
 		}
 		for name, want := range map[string]string{"probe_timeout_seconds{": " 5\n", "probe_stale_after_seconds{": " 15\n"} {
@@ -183,7 +183,7 @@ func TestSchedule_OverlapAllowsSoManyOpenRuns(t *testing.T) {
 		c := New("a", log.NewNopLogger())
 		s := parse(t, strings.Replace(shop, "interval: 5s", "interval: 2s\n  overlap: 2", 1))
 		ctx, cancel := context.WithCancel(t.Context())
-		if err := c.Apply(s, map[string]Module{"fake": {Probe: f.probe, Timeout: 4 * time.Second}}, proved); err != nil {
+		if err := c.Apply(s, map[string]Module{"fake": {Probe: f.probe, Timeout: 4 * time.Second}}, proved, nil); err != nil {
 			t.Fatal(err)
 		}
 		done := make(chan error)
@@ -233,7 +233,7 @@ func TestRun_EndDropsOpenRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{answer: hang}
 		c := New("a", log.NewNopLogger())
-		if err := c.Apply(parse(t, shop), f.modules(), proved); err != nil {
+		if err := c.Apply(parse(t, shop), f.modules(), proved, nil); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -261,7 +261,7 @@ func TestRun_EndsThoughAProberDoesNot(t *testing.T) {
 		}}
 		var b strings.Builder
 		c := New("a", log.NewLogfmtLogger(&b))
-		if err := c.Apply(parse(t, shop), f.modules(), proved); err != nil {
+		if err := c.Apply(parse(t, shop), f.modules(), proved, nil); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -292,7 +292,7 @@ func TestSchedule_LateRunsAreNotCutShort(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := &fake{}
 			c := New("a", log.NewNopLogger())
-			if err := c.Apply(parse(t, shop), f.modules(), proved); err != nil {
+			if err := c.Apply(parse(t, shop), f.modules(), proved, nil); err != nil {
 				t.Fatal(err)
 			}
 			plan := c.schedule(nil, time.Now())
@@ -312,7 +312,7 @@ func TestSchedule_SlotsThatWereSleptThroughAreSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
 		c := New("a", log.NewNopLogger())
-		if err := c.Apply(parse(t, shop), f.modules(), proved); err != nil {
+		if err := c.Apply(parse(t, shop), f.modules(), proved, nil); err != nil {
 			t.Fatal(err)
 		}
 		plan := c.schedule(nil, time.Now())
@@ -347,7 +347,7 @@ func TestSchedule_RunsOfOneInstantAreBothJudged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
 		c := New("a", log.NewNopLogger())
-		if err := c.Apply(parse(t, shop), f.modules(), proved); err != nil {
+		if err := c.Apply(parse(t, shop), f.modules(), proved, nil); err != nil {
 			t.Fatal(err)
 		}
 		target := c.table.Load().targets[0]

@@ -19,7 +19,7 @@ type Settings struct {
 	Observers []string            `yaml:"observers,omitempty"` // every expected observer; empty: the running one
 	Baselines map[string]Baseline `yaml:"baselines,omitempty"` // "default" exists always
 	Probes    []Probe             `yaml:"probes,omitempty"`
-	Signals   []map[string]any    `yaml:"signals,omitempty"` // refused until queries exist
+	Signals   []Query             `yaml:"signals,omitempty"`
 	Services  []Service           `yaml:"services,omitempty"`
 	Expose    string              `yaml:"expose,omitempty"`  // minimal (default) or full
 	Backend   string              `yaml:"backend,omitempty"` // exporter (default)
@@ -46,7 +46,8 @@ type Baseline struct {
 	MinSamples int             `yaml:"min_samples,omitempty"`
 	Floor      float64         `yaml:"floor,omitempty"`
 	Direction  sigma.Direction `yaml:"direction,omitempty"`
-	Season     string          `yaml:"season,omitempty"`
+	Season     sigma.Season    `yaml:"season,omitempty"`
+	Timezone   string          `yaml:"timezone,omitempty"` // of the hours of the season, such as Asia/Shanghai; default UTC
 	Hold       model.Duration  `yaml:"hold,omitempty"`
 }
 
@@ -61,6 +62,26 @@ type Probe struct {
 	Targets  TargetList     `yaml:"targets,omitempty"`
 	FileSD   *FileSD        `yaml:"file_sd,omitempty"` // further targets
 	HTTPSD   *HTTPSD        `yaml:"http_sd,omitempty"` // likewise
+}
+
+// Query is one entry of "signals:": an expression that gives one value for each
+// member of a service.
+type Query struct {
+	Name           string         `yaml:"name"` // of the signal
+	Service        string         `yaml:"service"`
+	Expr           string         `yaml:"expr"`
+	Interval       model.Duration `yaml:"interval,omitempty"`
+	ScrapeInterval model.Duration `yaml:"scrape_interval,omitempty"` // of what expr reads; default Interval
+	Baseline       string         `yaml:"baseline,omitempty"`        // a name in baselines
+	Unit           string         `yaml:"unit,omitempty"`
+	Range          Range          `yaml:"range,omitempty"`
+	MaxSeries      int            `yaml:"max_series,omitempty"` // a longer answer is no answer
+}
+
+// Range is what a value can be at all. A threshold stays strictly inside of it.
+type Range struct {
+	Min *float64 `yaml:"min,omitempty"`
+	Max *float64 `yaml:"max,omitempty"`
 }
 
 // TargetList are the targets that stand in the configuration itself.
@@ -95,6 +116,7 @@ type Signal struct {
 	Mode     string `yaml:"mode,omitempty"`     // page or ticket
 	Baseline string `yaml:"baseline,omitempty"` // a name in baselines; not for availability
 	Expose   string `yaml:"expose,omitempty"`   // default: that of the settings
+	Score    bool   `yaml:"score,omitempty"`    // how unusual each sample is, beside the threshold; not for availability
 	Fault    Fault  `yaml:"fault,omitempty"`
 	Targets  struct {
 		Detect model.Duration `yaml:"detect,omitempty"` // 0 means the service's
@@ -121,7 +143,6 @@ const (
 	minimal      = "minimal"
 	full         = "full"
 	exporter     = "exporter"
-	noSeason     = "none"
 	baselineName = "default"
 )
 
@@ -197,7 +218,7 @@ func defaultTimes() Times {
 func defaultBaseline() Baseline {
 	return Baseline{
 		Window: model.Duration(time.Hour), K: 3, MinSamples: 30, Direction: sigma.Upper,
-		Season: noSeason, Hold: model.Duration(30 * time.Minute),
+		Season: sigma.NoSeason, Hold: model.Duration(30 * time.Minute),
 	}
 }
 

@@ -299,7 +299,7 @@ func FuzzSettings(f *testing.F) {
 			name = s.Observers[0]
 		}
 		c := New(name, nil)
-		if err := c.Apply(s, modules, proofs); err != nil && !strings.Contains(err.Error(), "floor 0.999") {
+		if err := c.Apply(s, modules, proofs, nil); err != nil && !strings.Contains(err.Error(), "floor 0.999") {
 			t.Errorf("Check has passed and Apply has not: %v\n%s", err, text)
 		}
 	})

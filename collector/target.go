@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/onefiveten/onefiveten/probe"
-	"github.com/onefiveten/onefiveten/sigma"
 )
 
 // grace is how long after its deadline a run may still answer. A prober that
@@ -46,15 +45,6 @@ type target struct {
 	state    *state
 }
 
-// rules are everything that the state of a signal depends on: while they stay
-// equal, a reload keeps the state.
-type rules struct {
-	module   string
-	interval time.Duration
-	fault    sigma.Fault
-	baseline sigma.Baseline
-}
-
 // bound is the upper end of a classic bucket.
 type bound struct {
 	le   float64
@@ -71,8 +61,7 @@ type state struct {
 
 	mu       sync.Mutex // protects what follows
 	last     time.Time  // of the newest sample
-	series   [signals]*sigma.Series
-	rules    [signals]rules
+	signals  [signals]judged
 	failures [keptFailures]*failure
 	oldest   int // place of the oldest failure
 }
@@ -97,14 +86,6 @@ type snapshot struct {
 	of                   *target // whose labels the samples do not repeat; nil: there are none
 }
 
-// verdict is the newest judgement of a signal.
-type verdict struct {
-	known bool
-	value float64
-	start float64 // of the first bad probe of the episode, unix seconds; 0: none
-	sigma.Judgement
-}
-
 // series is one sample that the prober gave, ready to be written.
 type series struct {
 	family *family
@@ -126,12 +107,12 @@ func newState(buckets []float64) *state {
 	return s
 }
 
-// begin starts the series of a signal anew, under other rules. Without a fresh one
-// the signal is not judged any more.
-func (s *state) begin(signal int, r rules, fresh *sigma.Series) {
+// begin starts a signal anew, under other rules. One without a series is not
+// judged any more.
+func (s *state) begin(signal int, fresh judged) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rules[signal], s.series[signal] = r, fresh
+	s.signals[signal] = fresh
 	p := *s.shown.Load()
 	p.verdicts[signal] = verdict{}
 	s.shown.Store(&p)
@@ -247,19 +228,13 @@ func (p *snapshot) after(r probe.Result, bounds []bound) *snapshot {
 // judge adds a sample to a signal, if there is a series of it. One that is refused
 // leaves the verdict, and so does one of a run that was begun under other rules.
 func (t *target) judge(c *Collector, p *snapshot, signal int, at time.Time, r probe.Result, value float64) {
-	if t.state.series[signal] == nil || t.state.rules[signal] != t.rules[signal] {
+	of := &t.state.signals[signal]
+	if of.series == nil || of.rules != t.rules[signal] {
 		return
 	}
-	j, err := t.state.series[signal].Add(at, value)
+	v, err := of.add(at, value, seconds(r.Start), p.verdicts[signal])
 	if err != nil {
 		c.own.refuse(signal, err)
-		return
-	}
-	v := verdict{known: true, value: value, Judgement: j}
-	if j.FirstBad.Equal(at) {
-		v.start = seconds(r.Start)
-	} else if !j.FirstBad.IsZero() {
-		v.start = p.verdicts[signal].start
 	}
 	p.verdicts[signal] = v
 }

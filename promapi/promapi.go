@@ -133,6 +133,24 @@ func (c *Client) Query(ctx context.Context, query string) ([]Point, error) {
 	return points, nil
 }
 
+// Sample is one value of a series at an instant of Prometheus' clock.
+type Sample struct {
+	At    time.Time
+	Value float64
+}
+
+// Track is one series of a range query, its samples in rising order of time.
+// Labels come without the metric name.
+type Track struct {
+	Labels  map[string]string
+	Samples []Sample
+}
+
+// Range asks a range query: the value at from and at every step after it up to to.
+func (c *Client) Range(ctx context.Context, query string, from, to time.Time, step time.Duration) ([]Track, error) {
+	return nil, fmt.Errorf("asking %s for %s: known, not yet available", c.name, query)
+}
+
 // RuleGroup is one evaluated group and the names of its alerting rules. An alert
 // cannot come sooner than Interval after its cause.
 type RuleGroup struct {

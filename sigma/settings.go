@@ -17,6 +17,16 @@ const (
 	Both  Direction = "both"
 )
 
+// Season tells which hours are compared with each other.
+type Season string
+
+// The seasons of a baseline. NoSeason is meant where none is named. Daily keeps an
+// hour of working days and one of weekends apart: 48 of them.
+const (
+	NoSeason Season = "none"
+	Daily    Season = "daily"
+)
+
 // MaxSlots is the largest number of intervals that one fault window may hold.
 // It bounds the memory of a series: 3 bytes each.
 const MaxSlots = 3600
@@ -39,6 +49,8 @@ type Baseline struct {
 	Direction  Direction
 	Hold       time.Duration // buckets of a fault stay out at most this long
 	Low, High  float64       // range of the value; Low >= High: it has none
+	Season     Season
+	Zone       *time.Location // in which the hours of the season are counted; nil: UTC
 }
 
 // Slots is the number of whole intervals in the fault window: the divisor of e

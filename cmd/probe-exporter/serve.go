@@ -144,7 +144,7 @@ func (e *exporter) take() error {
 	if err != nil {
 		return err
 	}
-	if err := e.collector.Apply(s.Settings, s.modules(probers), s.proofs()); err != nil {
+	if err := e.collector.Apply(s.Settings, s.modules(probers), s.proofs(), nil); err != nil {
 		return fmt.Errorf("applying %s: %w", e.files, err)
 	}
 	modules := make(map[string]*probe.Module, len(s.Modules))
