@@ -1,19 +1,13 @@
 package sigma
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 // buckets is the number of closed buckets that make the window of a baseline.
 const buckets = 60
 
-// never is an instant after all others, and forever a hold that no sum of it and
-// an instant brings there.
-const (
-	never   = math.MaxInt64
-	forever = 100 * 365 * 24 * time.Hour
-)
+// never is an instant after all others. A hold, half of a window at most, added to
+// an instant that is taken does not come near it.
+const never = math.MaxInt64
 
 // baseline keeps the moments of the last 60 closed buckets and of the open one.
 // Bucket b covers [b*size, (b+1)*size) and lies in slot b mod 61.
@@ -30,7 +24,6 @@ type baseline struct {
 }
 
 func newBaseline(b Baseline) *baseline {
-	b.Hold = min(b.Hold, forever)
 	return &baseline{Baseline: b, size: int64(b.Window) / buckets, open: math.MinInt64, due: never}
 }
 

@@ -121,9 +121,9 @@ func TestBaseline_HoldEndsInsideALongBucket(t *testing.T) {
 }
 
 // A series whose normal has been forgotten in a long fault cannot say that the
-// fault lasts.
+// fault lasts: here half of the window, which the hold leaves, is too little.
 func TestSeries_WithoutABaselineThereIsNoFault(t *testing.T) {
-	s := values(t, 5*time.Second, plainFault(.25), Baseline{Window: time.Minute, K: 3, MinSamples: 5, Hold: time.Hour})
+	s := values(t, 5*time.Second, plainFault(.25), Baseline{Window: time.Minute, K: 3, MinSamples: 9, Hold: 30 * time.Second})
 	var j Judgement
 	was := false
 	for i := range 100 {
@@ -143,7 +143,7 @@ func TestSeries_WithoutABaselineThereIsNoFault(t *testing.T) {
 }
 
 func TestSeries_WorksAround1970(t *testing.T) {
-	s := values(t, time.Second, plainFault(.25), Baseline{Window: time.Minute, K: 3, MinSamples: 2, Hold: time.Minute})
+	s := values(t, time.Second, plainFault(.25), Baseline{Window: time.Minute, K: 3, MinSamples: 2, Hold: 30 * time.Second})
 	for i := -200; i < 200; i++ {
 		j := add(t, s, time.Unix(int64(i), 0), steady(i+200))
 		if i > -100 && (j.Samples < 60 || j.Samples > 61 || math.Abs(j.Mean-10) > .1) {

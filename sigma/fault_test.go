@@ -226,8 +226,8 @@ func windowsOf(t *testing.T, s *Series, from int, bad ...int) (j Judgement) {
 }
 
 func TestSeries_ThresholdOfEFollowsTenWindowsOfHistory(t *testing.T) {
-	// A cap of .9 and 10 anomalies keep the series out of a fault.
-	f := Fault{Window: time.Minute, Floor: .05, Cap: .9, MinAnomalies: 11, K: 2, Clear: 99}
+	// A cap of .9 and 10 anomalies in a minute keep the series out of a fault.
+	f := Fault{Window: time.Minute, Floor: .05, Cap: .9, MinAnomalies: 10, K: 2, Clear: 99}
 	s := availability(t, 6*time.Second, f)
 	windowsOf(t, s, 0, 1, 2, 3, 4, 5, 1, 2, 3, 4, 5)
 	if j := add(t, s, at(599), 0); j.ThetaE != .05 {
@@ -252,7 +252,7 @@ func TestSeries_ThresholdOfEStaysBetweenFloorAndCap(t *testing.T) {
 		{[]int{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, .05},
 		{[]int{9, 0, 9, 0, 9, 0, 9, 0, 9, 0, 9}, .6},
 	} {
-		f := Fault{Window: time.Minute, Floor: .05, Cap: .6, MinAnomalies: 11, K: 3, Clear: 99}
+		f := Fault{Window: time.Minute, Floor: .05, Cap: .6, MinAnomalies: 10, K: 3, Clear: 99}
 		s := availability(t, 6*time.Second, f)
 		if j := windowsOf(t, s, 0, c.bad...); j.ThetaE != c.want {
 			t.Errorf("windows %v: got theta_e %v, want %v", c.bad, j.ThetaE, c.want)

@@ -202,7 +202,7 @@ func FuzzSeries(f *testing.F) {
 		n := &naive{interval: interval, f: fault, held: map[int64]int64{}}
 		s := availability(t, interval, fault)
 		if kind < 128 {
-			b := Baseline{Window: 5 * time.Minute, K: 2, MinSamples: 5, Direction: Both, Hold: time.Duration(kind>>3) * 17 * time.Second}
+			b := Baseline{Window: 5 * time.Minute, K: 2, MinSamples: 5, Direction: Both, Hold: time.Duration(kind>>3) * 10 * time.Second}
 			n.b, s = &b, values(t, interval, fault, b)
 		}
 		ns := start.UnixNano()
@@ -244,7 +244,7 @@ func FuzzSeries_AnyInput(f *testing.F) {
 	f.Add(int64(math.MaxInt64), -1e100, int64(math.MinInt64), 1e100, int64(1), 5e-324)
 	f.Add(int64(1e9), 1e100, int64(2e9), -1e100, int64(3e9), 1e100)
 	f.Fuzz(func(t *testing.T, t1 int64, v1 float64, t2 int64, v2 float64, t3 int64, v3 float64) {
-		b := Baseline{Window: time.Hour, K: 1e6, MinSamples: 2, Direction: Both, Hold: time.Hour}
+		b := Baseline{Window: time.Hour, K: 1e6, MinSamples: 2, Direction: Both, Hold: 30 * time.Minute}
 		for _, s := range []*Series{values(t, time.Second, plainFault(.25), b), availability(t, time.Second, plainFault(.25))} {
 			for range 3 {
 				for _, x := range []struct {

@@ -214,18 +214,21 @@ func draw(t *testing.T, r *rand.Rand) (*oracle, *Series) {
 	t.Helper()
 	pick := func(of ...time.Duration) time.Duration { return of[r.IntN(len(of))] }
 	o := &oracle{interval: pick(time.Second, 2*time.Second, 5*time.Second, 15*time.Second)}
-	top := .1 + .8*r.Float64()
-	o.f = Fault{
-		Window: o.interval * time.Duration(1+r.IntN(24)), Floor: top * r.Float64(), Cap: top,
-		MinAnomalies: 1 + r.IntN(4), K: 4 * r.Float64(), Clear: 1 + r.IntN(5),
+	for o.f.Bad(o.interval) == 0 { // such a fault is refused
+		top := .1 + .8*r.Float64()
+		o.f = Fault{
+			Window: o.interval * time.Duration(1+r.IntN(24)), Floor: top * r.Float64(), Cap: top,
+			MinAnomalies: 1 + r.IntN(4), K: 4 * r.Float64(), Clear: 1 + r.IntN(5),
+		}
 	}
 	if r.IntN(3) == 0 {
 		return o, availability(t, o.interval, o.f)
 	}
 	o.b = &Baseline{
 		Window: pick(time.Minute, 5*time.Minute, 20*time.Minute), K: 4 * r.Float64(), MinSamples: 2 + r.IntN(30), Floor: float64(r.IntN(2)) * r.Float64(),
-		Direction: []Direction{"", Upper, Lower, Both}[r.IntN(4)], Hold: pick(0, time.Second, 40*time.Second, 3*time.Minute, time.Hour),
+		Direction: []Direction{"", Upper, Lower, Both}[r.IntN(4)],
 	}
+	o.b.Hold = min(o.b.Window/2, pick(0, time.Second, 40*time.Second, 3*time.Minute, time.Hour))
 	if r.IntN(4) == 0 {
 		o.b.Low, o.b.High = 6, 17
 	}

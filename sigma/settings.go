@@ -77,8 +77,38 @@ func (f Fault) Bad(interval time.Duration) int {
 	return m
 }
 
-// check names everything that is wrong with f for samples every interval.
+// MaxK is how many sample standard deviations the farthest of n values can lie
+// from their mean at most: (n-1)/sqrt(n) (Grubbs 1950). With strict comparison a
+// k of that much or more never finds one of them beyond the threshold.
+func MaxK(n int) float64 {
+	if n < 2 {
+		return 0
+	}
+	return float64(n-1) / math.Sqrt(float64(n))
+}
+
+// Holds is how many samples a window holds that gets one every interval.
+func (b Baseline) Holds(interval time.Duration) int { return int(b.Window / max(interval, 1)) }
+
+// Keeps is how many of them are left at least, whatever faults keep out for the
+// hold: it may begin and end inside a bucket, and whole buckets are kept out.
+func (b Baseline) Keeps(interval time.Duration) int {
+	bucket := max(b.Window/buckets, 1)
+	out := (b.Hold + bucket - 1) / bucket
+	return int(max(buckets-out, 0) * bucket / max(interval, 1))
+}
+
+// check names everything that is wrong with f for samples every interval. Only a
+// fault without a mistake is asked whether it can ever fire.
 func (f Fault) check(interval time.Duration) error {
+	if err := f.limits(interval); err != nil {
+		return err
+	}
+	return want(f.Bad(interval) > 0, "no number of bad samples in a row is sure to pass cap %v and min_anomalies %d: fault window %v holds %d intervals of %v; lower them, or lengthen the window",
+		f.Cap, f.MinAnomalies, f.Window, f.Slots(interval), interval)
+}
+
+func (f Fault) limits(interval time.Duration) error {
 	return errors.Join(
 		want(interval > 0, "interval is %v, want more than 0", interval),
 		want(f.Window >= time.Second && f.Window <= 24*time.Hour, "fault window is %v, want 1s to 24h", f.Window),
@@ -101,6 +131,7 @@ func (b Baseline) check() error {
 		want(within(b.Floor, 0, limit), "baseline floor is %v, want a number from 0", b.Floor),
 		want(side, "direction is %q, want upper, lower or both", b.Direction),
 		want(b.Hold >= 0, "hold is %v, want 0 or more", b.Hold),
+		want(b.Hold <= max(b.Window, 0)/2, "hold is %v, want at most %v, half of the window of %v: a fault must not empty what it is judged by", b.Hold, b.Window/2, b.Window),
 		want(!math.IsNaN(b.Low) && !math.IsNaN(b.High), "the range is %v to %v, want numbers", b.Low, b.High),
 	)
 }
