@@ -12,6 +12,9 @@ const (
 	TargetSeconds = "onefiveten_target_seconds"
 	DetectBound   = "onefiveten_detect_bound_seconds"
 	ObserverInfo  = "onefiveten_observer_info"
+
+	SignalLastRun    = "signal_last_run_timestamp_seconds"
+	SignalStaleAfter = "signal_stale_after_seconds"
 )
 
 // The signals that every probe gives, and their places.
