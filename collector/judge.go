@@ -30,6 +30,7 @@ type judged struct {
 	rules  rules
 	series *sigma.Series // nil: it is not judged
 	score  *sigma.Score  // nil: it has none
+	peaks  *peaks        // of the score
 }
 
 // verdict is the newest judgement of a signal.
@@ -38,7 +39,7 @@ type verdict struct {
 	value float64
 	start float64 // of the first bad probe of the episode, unix seconds; 0: none
 	sigma.Judgement
-	finding sigma.Finding
+	finding sigma.Finding // the greatest of the last fault window
 }
 
 // fresh makes what the rules ask for, without a past.
@@ -51,7 +52,7 @@ func (r rules) fresh() (judged, error) {
 		j.series, err = sigma.NewValue(r.interval, r.fault, r.baseline)
 	}
 	if r.score {
-		j.score = sigma.NewScore(r.baseline.Zone)
+		j.score, j.peaks = sigma.NewScore(r.baseline.Zone), &peaks{}
 	}
 	return j, err
 }
@@ -71,7 +72,7 @@ func (j *judged) add(at time.Time, value, start float64, before verdict) (verdic
 		v.start = before.start
 	}
 	if j.score != nil {
-		v.finding = j.score.Add(at, value)
+		v.finding = j.peaks.add(at, j.rules.fault.Window, j.score.Add(at, value))
 	}
 	return v, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -28,7 +29,22 @@ type Settings struct {
 	// Bounds of classic buckets in seconds, beside the native histogram. None: no
 	// classic buckets.
 	DurationBuckets []float64 `yaml:"duration_buckets,omitempty"`
+
+	// What holds for every query. It stands in another section of the configuration.
+	Asking Asking `yaml:"-"`
 }
+
+// Asking says how the Prometheus that signals come from may be asked.
+type Asking struct {
+	Timeout     time.Duration // of one query; 0: 2s
+	Concurrency int           // queries that may be open at once; 0: 4
+}
+
+// Defaults of Asking.
+const (
+	defaultTimeout     = 2 * time.Second
+	defaultConcurrency = 4
+)
 
 // SetDirectory makes the names of files relative to the folder dir.
 func (s *Settings) SetDirectory(dir string) {
@@ -160,6 +176,13 @@ func (p *Probe) UnmarshalYAML(unmarshal func(any) error) error {
 	return unmarshal((*plain)(p))
 }
 
+// UnmarshalYAML fills what is not written with its default.
+func (q *Query) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain Query
+	*q = Query{Interval: model.Duration(15 * time.Second), MaxSeries: 1000}
+	return unmarshal((*plain)(q))
+}
+
 // UnmarshalYAML keeps the place of each target in the list. The library leaves out
 // those that are null: mistakes in the others would be told of their neighbours.
 func (l *TargetList) UnmarshalYAML(n *yaml.Node) error {
@@ -239,7 +262,8 @@ func defaultSignal(name string) Signal {
 }
 
 // Complete gives the settings with every default filled in, as the running
-// observer sees them: each service names its observers and both of its signals.
+// observer sees them: each service names its observers and all of its signals,
+// those of queries too.
 // A nil Fault.Cap is left, for the proof to solve.
 func (s Settings) Complete(observer string) Settings {
 	if len(s.Observers) == 0 {
@@ -253,6 +277,8 @@ func (s Settings) Complete(observer string) Settings {
 	if _, ok := s.Baselines[baselineName]; !ok {
 		s.Baselines[baselineName] = defaultBaseline()
 	}
+	s.Asking.Timeout = cmp.Or(s.Asking.Timeout, defaultTimeout)
+	s.Asking.Concurrency = cmp.Or(s.Asking.Concurrency, defaultConcurrency)
 	s.Services = slices.Clone(s.Services)
 	for i := range s.Services {
 		s.Services[i] = s.Services[i].complete(s)
@@ -260,7 +286,7 @@ func (s Settings) Complete(observer string) Settings {
 	return s
 }
 
-// complete gives a service its observers and both signals.
+// complete gives a service its observers and every signal.
 func (v Service) complete(s Settings) Service {
 	if len(v.Observers) == 0 {
 		v.Observers = s.Observers
@@ -271,6 +297,13 @@ func (v Service) complete(s Settings) Service {
 	}
 	for _, name := range []string{availability, latency} {
 		v.Signals[name] = v.Signals[name].complete(name, s)
+	}
+	for _, q := range s.Signals {
+		if q.Service == v.Name && q.Name != availability && q.Name != latency {
+			g := v.Signals[q.Name]
+			g.Baseline = cmp.Or(g.Baseline, q.Baseline)
+			v.Signals[q.Name] = g.complete(q.Name, s)
+		}
 	}
 	return v
 }
@@ -312,6 +345,24 @@ func (b Baseline) sigma() sigma.Baseline {
 		Floor: b.Floor, Direction: b.Direction, Hold: time.Duration(b.Hold),
 	}
 }
+
+// sigma gives the range to the mathematics. Without both ends there is none.
+func (r Range) sigma() (low, high float64) {
+	if r.Min == nil && r.Max == nil {
+		return 0, 0
+	}
+	low, high = math.Inf(-1), math.Inf(1)
+	if r.Min != nil {
+		low = *r.Min
+	}
+	if r.Max != nil {
+		high = *r.Max
+	}
+	return low, high
+}
+
+// Scraped is the time between two samples of what the expression reads.
+func (q Query) Scraped() time.Duration { return time.Duration(cmp.Or(q.ScrapeInterval, q.Interval)) }
 
 // Timeout is the deadline of one run of p by a module of that timeout: the
 // interval where the module has none.
