@@ -64,6 +64,7 @@ type Collector struct {
 	table     atomic.Pointer[table]
 	changed   chan struct{} // holds one token while the schedule must be made anew
 	resourced chan struct{} // likewise for the sources of targets
+	requeried chan struct{} // likewise for the queries of signals
 
 	applying sync.Mutex // one change at a time
 	force    force
@@ -87,6 +88,9 @@ type table struct {
 	found   map[string]int      // by probe that discovers: targets that were found and are in force
 	refused map[string][]string // likewise: why others were left out
 	lost    map[string]tally    // likewise: labels that were left out
+
+	queries     []*query
+	concurrency int // queries that may be open at once
 }
 
 // key names a target over reloads.
@@ -97,7 +101,7 @@ func New(observer string, logger log.Logger) *Collector {
 	c := &Collector{
 		observer: observer, logger: logger, origin: time.Now(), columns: columns(),
 		families: newFamilies(), pool: newPool(), own: newOwnMetrics(), changed: make(chan struct{}, 1),
-		resourced: make(chan struct{}, 1),
+		resourced: make(chan struct{}, 1), requeried: make(chan struct{}, 1),
 	}
 	c.table.Store(&table{})
 	return c
@@ -162,6 +166,7 @@ func (c *Collector) put(f force) error {
 		c.tellLost(name, before.lost[name], next.lost[name])
 	}
 	signal(c.changed)
+	signal(c.requeried)
 	return nil
 }
 
@@ -179,9 +184,11 @@ func (c *Collector) build(f force) (*table, []func(), error) {
 	next := &table{
 		byKey: map[key]*target{}, info: newInfo(f.settings, c.observer, f.modules, f.proofs),
 		found: map[string]int{}, refused: map[string][]string{}, lost: map[string]tally{},
+		concurrency: f.settings.Asking.Concurrency,
 	}
-	var begin []func()
-	var errs []error
+	queries, begin, err := c.queries(f)
+	next.queries = queries
+	errs := []error{err}
 	for _, p := range f.settings.Probes {
 		if !f.settings.mine(p, c.observer) {
 			continue
@@ -278,20 +285,27 @@ func (s Settings) plan(p Probe, modules map[string]Module, proofs []Proof) (plan
 	made := plan{module: module, judged: true}
 	var errs []error
 	for i, name := range signalNames {
-		g := s.Services[at].Signals[name]
-		r := rules{module: module.Version, interval: time.Duration(p.Interval), fault: g.Fault.Sigma()}
-		if g.Fault.Cap == nil {
-			r.fault.Cap = proofOf(proofs, p.Service, name).Cap
-		}
-		if i == ofLatency {
-			r.baseline, r.score = s.Baselines[g.Baseline].sigma(), g.Score
-		}
-		made.rules[i], made.full[i] = r, g.Expose == full
+		r := s.rules(s.Services[at], name, module.Version, time.Duration(p.Interval), proofs)
+		made.rules[i], made.full[i] = r, s.Services[at].Signals[name].Expose == full
 		// Making one here finds every mistake before anything has changed.
 		_, err := r.fresh()
 		errs = append(errs, err)
 	}
 	return made, errors.Join(errs...)
+}
+
+// rules are those of a signal whose samples come every interval. module is what
+// gives them.
+func (s Settings) rules(v Service, signal, module string, interval time.Duration, proofs []Proof) rules {
+	g := v.Signals[signal]
+	r := rules{module: module, interval: interval, fault: g.Fault.Sigma()}
+	if g.Fault.Cap == nil {
+		r.fault.Cap = proofOf(proofs, v.Name, signal).Cap
+	}
+	if signal != availability {
+		r.baseline, r.score = s.Baselines[g.Baseline].sigma(), g.Score
+	}
+	return r
 }
 
 // begin gives what must be done so that the state follows the plan. The rules

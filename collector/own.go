@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -30,13 +31,25 @@ type ownMetrics struct {
 	discoveryTargets  *prometheus.GaugeVec
 	discoveryRefused  *prometheus.GaugeVec
 	discoveryLost     *prometheus.GaugeVec
+
+	queries queryMetrics
 }
 
-// present are the probes of the table in force. The schedule may be a moment
-// behind it, and must not bring back the counters of a probe that is gone.
+// queryMetrics are about the signals of queries.
+type queryMetrics struct {
+	total    *prometheus.CounterVec
+	failures *prometheus.CounterVec
+	skipped  *prometheus.CounterVec
+	series   *prometheus.GaugeVec
+	duration *prometheus.HistogramVec
+}
+
+// present are the probes and signals of the table in force. The schedule may be a
+// moment behind it, and must not bring back the counters of one that is gone.
 type present struct {
-	mu     sync.Mutex
-	probes []string
+	mu      sync.Mutex
+	probes  []string
+	queries []queryKey
 }
 
 // newOwnMetrics makes the metrics with every reason at 0, so that the first
@@ -54,7 +67,7 @@ func newOwnMetrics() ownMetrics {
 			Name: "ksigma_refused_samples_total", Help: "Samples that could not be judged, by reason.",
 		}, []string{"signal", "reason"}),
 		targets: prometheus.NewGauge(prometheus.GaugeOpts{Name: "probe_targets", Help: "Targets on the schedule."}),
-		present: &present{},
+		present: &present{}, queries: newQueryMetrics(),
 
 		discoveryFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "probe_discovery_failures_total", Help: "Readings of targets that failed, in part or as a whole.",
@@ -70,6 +83,96 @@ func newOwnMetrics() ownMetrics {
 		}
 	}
 	return o
+}
+
+// newQueryMetrics makes the metrics of signals of queries.
+func newQueryMetrics() queryMetrics {
+	names := []string{"service", "signal"}
+	counter := func(name, help string, names ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, names)
+	}
+	return queryMetrics{
+		total:    counter("signal_queries_total", "Queries of the signal that have ended.", names...),
+		failures: counter("signal_failures_total", "Queries of the signal whose answer was of no use as a whole or in part, by reason.", "service", "signal", "reason"),
+		skipped:  counter("signal_skipped_total", "Planned queries of the signal that did not take place, by reason.", "service", "signal", "reason"),
+		series: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "signal_series", Help: "Series of the signal that have a verdict after its last query.",
+		}, names),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "signal_query_duration_seconds", Help: "Duration of the queries of the signal.",
+			Buckets: []float64{.01, .1, .5, 1, 2, 5}, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
+		}, names),
+	}
+}
+
+// begin makes the series of a signal, every reason at 0.
+func (m queryMetrics) begin(k queryKey) {
+	m.total.WithLabelValues(k.service, k.name)
+	m.series.WithLabelValues(k.service, k.name)
+	m.duration.WithLabelValues(k.service, k.name)
+	for _, reason := range queryReasons {
+		m.failures.WithLabelValues(k.service, k.name, reason)
+	}
+	for _, reason := range []string{skipOverlap, skipLate} {
+		m.skipped.WithLabelValues(k.service, k.name, reason)
+	}
+}
+
+// drop removes them.
+func (m queryMetrics) drop(k queryKey) {
+	labels := prometheus.Labels{"service": k.service, "signal": k.name}
+	m.total.Delete(labels)
+	m.series.Delete(labels)
+	m.duration.Delete(labels)
+	m.failures.DeletePartialMatch(labels)
+	m.skipped.DeletePartialMatch(labels)
+}
+
+// tookQuery counts a query of a signal that is still there, and what was wrong
+// with its answer.
+func (o ownMetrics) tookQuery(k queryKey, duration time.Duration, refused refusals, series int) {
+	o.present.mu.Lock()
+	defer o.present.mu.Unlock()
+	if !slices.Contains(o.present.queries, k) {
+		return
+	}
+	o.queries.total.WithLabelValues(k.service, k.name).Inc()
+	o.queries.duration.WithLabelValues(k.service, k.name).Observe(duration.Seconds())
+	o.queries.series.WithLabelValues(k.service, k.name).Set(float64(series))
+	for _, r := range refused {
+		o.queries.failures.WithLabelValues(k.service, k.name, r.reason).Inc()
+	}
+}
+
+// skipQuery counts n queries that did not take place, of a signal that is still
+// there.
+func (o ownMetrics) skipQuery(k queryKey, reason string, n int) {
+	if n <= 0 {
+		return
+	}
+	o.present.mu.Lock()
+	defer o.present.mu.Unlock()
+	if slices.Contains(o.present.queries, k) {
+		o.queries.skipped.WithLabelValues(k.service, k.name, reason).Add(float64(n))
+	}
+}
+
+// followQueries drops the series of signals that are gone, and makes those of the present ones. The lock is held.
+func (o ownMetrics) followQueries(before, after []*query) {
+	o.present.queries = nil
+	states := map[queryKey]*queryState{}
+	for _, q := range after {
+		o.present.queries = append(o.present.queries, q.key())
+		states[q.key()] = q.state
+		o.queries.begin(q.key())
+	}
+	for _, q := range before {
+		if states[q.key()] == nil {
+			o.queries.drop(q.key())
+		} else if states[q.key()] != q.state { // other rules: nothing has a verdict
+			o.queries.series.WithLabelValues(q.service, q.name).Set(0)
+		}
+	}
 }
 
 // ofProbe makes a gauge for each probe.
@@ -110,6 +213,7 @@ func (o ownMetrics) follow(before, after *table) {
 	o.present.mu.Lock()
 	defer o.present.mu.Unlock()
 	o.present.probes = after.probes
+	o.followQueries(before.queries, after.queries)
 	for _, name := range before.probes {
 		if !slices.Contains(after.probes, name) {
 			o.skipped.DeletePartialMatch(prometheus.Labels{"probe": name})
@@ -158,6 +262,7 @@ func (o ownMetrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
 		o.lag, o.skipped, o.refused, o.targets,
 		o.discoveryFailures, o.discoverySuccess, o.discoveryTargets, o.discoveryRefused, o.discoveryLost,
+		o.queries.total, o.queries.failures, o.queries.skipped, o.queries.series, o.queries.duration,
 	}
 }
 

@@ -60,6 +60,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	runs := newCrew(ctx, &open)
 	defer c.leave(&open)
 	open.Go(func() { c.discover(ctx, &open) })
+	open.Go(func() { c.ask(ctx, &open) })
 	var plan slots
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -1,0 +1,369 @@
+package collector
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+)
+
+// query is one entry of "signals:" under the present settings. It does not
+// change; its state does.
+type query struct {
+	service, name string
+	expr          string
+	interval      time.Duration
+	timeout       time.Duration // of one evaluation
+	phase         time.Duration
+	most          int      // series in one answer
+	dimensions    []string // of the service, sorted
+	job, observer string   // of every series
+	labels        *labels  // of the entry as a whole
+	full          bool
+	rules         rules
+	source        Source
+	state         *queryState
+}
+
+// queryKey names an entry over reloads.
+type queryKey struct{ service, name string }
+
+// queryState is what outlives a reload: the series of a signal, and what its
+// newest answers were.
+type queryState struct {
+	rules      rules // what the members were made for
+	dimensions []string
+	shown      atomic.Pointer[answered]
+
+	mu      sync.Mutex // protects what follows
+	query   *query     // under the newest settings
+	last    time.Time  // of the newest sample
+	reason  string     // of the failure of the newest query; empty: it was good
+	members map[string]*member
+}
+
+// member is one series of a signal, by its labels.
+type member struct {
+	pairs   []label // the dimensions, sorted
+	labels  *labels // with those that all series have
+	judged  judged
+	verdict verdict
+	seen    time.Time // the newest sample, as sigma was told
+}
+
+// answered is what the page says of one signal after one query. It is never
+// changed once it is shown.
+type answered struct {
+	ended   bool      // a query has
+	up      bool      // the newest one gave a usable answer
+	lastRun float64   // when there was a usable answer, unix seconds; 0: never
+	until   time.Time // verdicts are too old after it
+	series  []shownMember
+}
+
+// shownMember is one series of the newest usable answer.
+type shownMember struct {
+	labels  *labels
+	verdict verdict
+}
+
+// stale is the age at which a verdict has no vote any more.
+func (q *query) stale() time.Duration { return 2*q.interval + q.timeout }
+
+// key names the entry.
+func (q *query) key() queryKey { return queryKey{q.service, q.name} }
+
+// queries makes the entries that this observer evaluates, each with the state
+// that it had before. The functions that it gives put them in force.
+func (c *Collector) queries(f force) (list []*query, begin []func(), err error) {
+	if len(f.settings.Signals) > 0 && f.past == nil {
+		return nil, nil, fmt.Errorf("signals: there is no Prometheus to ask, name one in prometheus.url")
+	}
+	before := map[queryKey]*query{}
+	for _, q := range c.table.Load().queries {
+		before[q.key()] = q
+	}
+	for _, entry := range f.settings.Signals {
+		at := slices.IndexFunc(f.settings.Services, func(v Service) bool { return v.Name == entry.Service })
+		if at < 0 {
+			return nil, nil, fmt.Errorf("signal %q: there is no service %q", entry.Name, entry.Service)
+		}
+		if v := f.settings.Services[at]; slices.Contains(v.Observers, c.observer) {
+			q, err := c.query(f, v, entry)
+			if err != nil {
+				return nil, nil, fmt.Errorf("signal %q of service %q: %w", entry.Name, entry.Service, err)
+			}
+			q.state = q.stateOf(before[q.key()])
+			begin = append(begin, q.begin)
+			list = append(list, q)
+		}
+	}
+	return list, begin, nil
+}
+
+// query makes one entry and tries its rules.
+func (c *Collector) query(f force, v Service, entry Query) (*query, error) {
+	g := v.Signals[entry.Name]
+	q := &query{
+		service: v.Name, name: entry.Name, expr: entry.Expr, interval: time.Duration(entry.Interval),
+		timeout: f.settings.Asking.Timeout, most: entry.MaxSeries, source: f.past, full: g.Expose == full,
+		dimensions: slices.Compact(slices.Sorted(slices.Values(v.Dimensions))),
+		job:        f.settings.Job, observer: c.observer,
+		labels: newLabels(label{"observer", c.observer}, label{"service", v.Name}, label{"signal", entry.Name}),
+		rules:  f.settings.rules(v, entry.Name, entry.Expr, time.Duration(entry.Interval), f.proofs),
+	}
+	q.rules.baseline.Low, q.rules.baseline.High = entry.Range.sigma()
+	q.phase = phase(c.observer, q.service, q.name, q.interval)
+	_, err := q.rules.fresh()
+	return q, err
+}
+
+// stateOf gives the state of before, if that fits, or a new one.
+func (q *query) stateOf(before *query) *queryState {
+	if before != nil && before.state.rules == q.rules && slices.Equal(before.state.dimensions, q.dimensions) {
+		return before.state
+	}
+	s := &queryState{rules: q.rules, dimensions: q.dimensions, members: map[string]*member{}}
+	s.shown.Store(&answered{})
+	return s
+}
+
+// begin puts the entry in force. Labels may have changed and the state stays:
+// they are no part of it, and what is shown is written anew.
+func (q *query) begin() {
+	s := q.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	same := s.query == nil || s.query.job == q.job
+	s.query = q
+	if same {
+		return
+	}
+	renamed := make(map[*labels]*labels, len(s.members))
+	for _, m := range s.members {
+		fresh := q.labelsOf(m.pairs)
+		renamed[m.labels], m.labels = fresh, fresh
+	}
+	a := *s.shown.Load()
+	a.series = slices.Clone(a.series)
+	for i := range a.series {
+		a.series[i].labels = renamed[a.series[i].labels]
+	}
+	s.shown.Store(&a)
+}
+
+// member finds the series of those labels, which may begin at the instant at, or
+// makes it, without a past. The error says why no series of the signal can carry
+// them. The state is locked.
+func (s *queryState) member(labels map[string]string, at time.Time) (*member, error) {
+	pairs, key, err := s.query.dimensionsOf(labels)
+	if err != nil {
+		return nil, err
+	}
+	if m, ok := s.members[key]; ok {
+		return m, nil
+	}
+	fresh, err := s.rules.fresh()
+	if err != nil {
+		return nil, err
+	}
+	m := &member{pairs: pairs, labels: s.query.labelsOf(pairs), judged: fresh, seen: at}
+	s.members[key] = m
+	return m, nil
+}
+
+// dimensionsOf gives the labels that tell the series of the entry apart, and a
+// text that is the same for the same ones. Whatever else a series carries would
+// be lost, and two series become one.
+func (q *query) dimensionsOf(labels map[string]string) (pairs []label, key string, err error) {
+	size := 0
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		value := labels[name]
+		size += len(name) + len(value)
+		switch {
+		case value == "": // is no label
+		case name == "service" && value == q.service:
+		case name == "service":
+			return nil, "", fmt.Errorf("got a series of service %q, want %q", cut(value), q.service)
+		case !slices.Contains(q.dimensions, name):
+			return nil, "", fmt.Errorf("got a series with the label %q, want service and the dimensions %v alone: aggregate by them", cut(name), q.dimensions)
+		case !utf8.ValidString(value):
+			return nil, "", fmt.Errorf("got %q in the label %q, want a text in UTF-8", cut(value), name)
+		default:
+			pairs = append(pairs, label{name, value})
+		}
+	}
+	if size > maxTarget {
+		return nil, "", fmt.Errorf("the labels of a series have %d bytes, want %d at most", size, maxTarget)
+	}
+	return pairs, newLabels(pairs...).text, nil
+}
+
+// labelsOf gives the labels of a series (DETECTION 3.3). It stands in the place
+// of a target: its instance are its dimensions, and one with a node is a node.
+func (q *query) labelsOf(dimensions []label) *labels {
+	instance, role := "", roleEntry
+	for i, p := range dimensions {
+		if i > 0 {
+			instance += ","
+		}
+		instance += p.value
+		if p.name == roleNode {
+			role = roleNode
+		}
+	}
+	if instance == "" {
+		instance = q.name
+	}
+	pairs := []label{{"job", q.job}, {"instance", instance}, {"observer", q.observer}, {"service", q.service}, {"role", role}}
+	return newLabels(append(append(pairs, dimensions...), label{"signal", q.name})...)
+}
+
+// forget drops series that were absent for longer than their baseline remembers
+// and, of those that are too many, the longest absent. The state is locked.
+func (s *queryState) forget(now time.Time) {
+	window := s.rules.baseline.Window
+	maps.DeleteFunc(s.members, func(_ string, m *member) bool { return now.Sub(m.seen) > window })
+	surplus := len(s.members) - 2*s.query.most
+	if surplus <= 0 {
+		return
+	}
+	keys := slices.SortedFunc(maps.Keys(s.members), func(a, b string) int { return s.members[a].seen.Compare(s.members[b].seen) })
+	for _, key := range keys[:surplus] {
+		delete(s.members, key)
+	}
+}
+
+// turn is the next planned evaluation of an entry.
+type turn struct {
+	at time.Time
+	q  *query
+}
+
+// asking is the schedule of the queries: what is planned, what is due and waits
+// for its turn, and what has been begun.
+type asking struct {
+	c       *Collector
+	planned []turn
+	waiting []*query
+	begun   int
+	busy    map[*queryState]bool // they wait or have been begun
+	ended   chan *queryState
+}
+
+// ask evaluates every query at its own instants until ctx ends; open counts what
+// is under way.
+func (c *Collector) ask(ctx context.Context, open *sync.WaitGroup) {
+	a := &asking{c: c, busy: map[*queryState]bool{}, ended: make(chan *queryState)}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.requeried:
+			a.plan(time.Now())
+		case s := <-a.ended:
+			a.begun--
+			delete(a.busy, s)
+		case <-timer.C:
+			a.due(time.Now())
+		}
+		a.begin(ctx, open)
+		timer.Stop()
+		if len(a.planned) > 0 { // with none the timer rests, until settings come
+			timer.Reset(time.Until(a.wake()))
+		}
+	}
+}
+
+// plan takes the entries of the present table. One that was planned before keeps
+// its slot; what waits and is gone waits no more.
+func (a *asking) plan(now time.Time) {
+	kept, present := map[*queryState]turn{}, map[*queryState]*query{}
+	for _, t := range a.planned {
+		kept[t.q.state] = t
+	}
+	a.planned = nil
+	for _, q := range a.c.table.Load().queries {
+		at := next(now, q.phase, q.interval)
+		if old, ok := kept[q.state]; ok {
+			at = old.at // the interval is the same, since the state is
+		}
+		a.planned = append(a.planned, turn{at, q})
+		present[q.state] = q
+	}
+	waiting := a.waiting
+	a.waiting = nil
+	for _, q := range waiting {
+		if fresh, ok := present[q.state]; ok {
+			a.waiting = append(a.waiting, fresh)
+		} else {
+			delete(a.busy, q.state)
+		}
+	}
+}
+
+// due lets wait whatever is due and plans its next turn. A slot that was slept
+// through is skipped, and so is one that finds the query before it under way:
+// another one would not be answered sooner.
+func (a *asking) due(now time.Time) {
+	for i := range a.planned {
+		t := &a.planned[i]
+		if t.at.After(now) {
+			continue
+		}
+		missed := now.Sub(t.at) / t.q.interval
+		t.at = t.at.Add((missed + 1) * t.q.interval)
+		a.c.own.skipQuery(t.q.key(), skipLate, int(missed))
+		if a.busy[t.q.state] {
+			a.c.own.skipQuery(t.q.key(), skipOverlap, 1)
+			continue
+		}
+		a.busy[t.q.state] = true
+		a.waiting = append(a.waiting, t.q)
+	}
+}
+
+// begin evaluates those who wait, as many at once as may be, the first come first.
+func (a *asking) begin(ctx context.Context, open *sync.WaitGroup) {
+	for len(a.waiting) > 0 && a.begun < a.c.table.Load().concurrency {
+		q := a.waiting[0]
+		a.waiting = a.waiting[1:]
+		a.begun++
+		open.Go(func() {
+			q.ask(ctx, a.c)
+			select {
+			case a.ended <- q.state:
+			case <-ctx.Done():
+			}
+		})
+	}
+}
+
+// wake is when the next turn is due.
+func (a *asking) wake() time.Time {
+	return slices.MinFunc(a.planned, func(x, y turn) int { return x.at.Compare(y.at) }).at
+}
+
+// ask evaluates the query once and takes the answer in, unless ctx ends first.
+func (q *query) ask(ctx context.Context, c *Collector) {
+	limited, cancel := context.WithTimeout(ctx, q.timeout)
+	defer cancel()
+	got := answer{began: time.Now()}
+	got.points, got.err = q.source.Query(limited, q.expr)
+	got.ended = time.Now()
+	if ctx.Err() == nil && c.asks(q.state) {
+		q.state.take(c, got)
+	}
+}
+
+// asks tells whether the state is that of an entry in force: an answer may come
+// after a reload.
+func (c *Collector) asks(s *queryState) bool {
+	return slices.ContainsFunc(c.table.Load().queries, func(q *query) bool { return q.state == s })
+}
