@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -102,6 +103,7 @@ func (s Settings) checkBaselines(r reporter) {
 		service, longest := complete.slowest(name)
 		least := model.Duration(longest + holdExtra)
 		at.unless(service == "" || b.Hold > least, "hold", "got %s, want more than %s: the recover target of service %q and 5m", b.Hold, least, service)
+		checkReach(at, b, complete.feeding(name))
 	}
 }
 
@@ -109,15 +111,56 @@ func (s Settings) checkBaselines(r reporter) {
 // a baseline. A fault of that length must not become the new normal.
 func (s Settings) slowest(baseline string) (service string, longest time.Duration) {
 	for _, v := range s.Services {
-		if d := time.Duration(v.Targets.Recover); v.Signals[latency].Baseline == baseline && d > longest {
+		if d := time.Duration(v.Targets.Recover); s.judges(baseline, v) && d > longest {
 			service, longest = v.Name, d
 		}
 	}
 	return service, longest
 }
 
-// check looks at what sigma would refuse, in the words of the configuration, and
-// at the season, which is a later work.
+// judges tells whether any signal of a service has that baseline.
+func (s Settings) judges(baseline string, v Service) bool {
+	return v.Signals[latency].Baseline == baseline || slices.ContainsFunc(s.Signals, func(q Query) bool {
+		return q.Service == v.Name && cmp.Or(v.Signals[q.Name].Baseline, q.Baseline, baselineName) == baseline
+	})
+}
+
+// feeding are the intervals of the probes whose latency a baseline judges, each
+// once.
+func (s Settings) feeding(baseline string) []time.Duration {
+	var all []time.Duration
+	for _, v := range s.Services {
+		if v.Signals[latency].Baseline == baseline {
+			all = append(all, s.intervals(v.Name)...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// checkReach wants every interval at which a baseline gets its samples to be one
+// at which it judges at all, and goes on judging while a fault is kept out of it.
+// The keys of r are those of the baseline, whose own mistakes come first.
+func checkReach(r reporter, b Baseline, intervals []time.Duration) {
+	if time.Duration(b.Window) < time.Minute || b.Hold < 0 || b.Hold > b.Window/2 {
+		return
+	}
+	m := b.sigma()
+	for _, p := range intervals {
+		every, all, left := model.Duration(p), m.Holds(p), m.Keeps(p)
+		r.unless(m.K < sigma.MaxK(all) || m.K == 0, "k", "%v can never be reached by the %d samples that a window of %s holds every %s: at most %.3f; lower k, or lengthen the window",
+			m.K, all, b.Window, every, sigma.MaxK(all))
+		switch {
+		case m.MinSamples > all:
+			r("min_samples", fmt.Sprintf("%d can never be reached by the %d samples that a window of %s holds every %s: lower it, or lengthen the window", m.MinSamples, all, b.Window, every))
+		case m.MinSamples > left:
+			r("min_samples", fmt.Sprintf("got %d, but while a fault is kept out for a hold of %s a window of %s holds only %d samples every %s: lower it, shorten hold, or lengthen the window",
+				m.MinSamples, b.Hold, b.Window, left, every))
+		}
+	}
+}
+
+// check looks at what sigma would refuse, in the words of the configuration.
 func (b Baseline) check(r reporter) {
 	r.unless(time.Duration(b.Window) >= time.Minute, "window", "got %s, want 1m or more", b.Window)
 	r.unless(b.K >= 0 && b.K <= 1e6, "k", "got %v, want 0 to 1e6", b.K)
@@ -125,7 +168,10 @@ func (b Baseline) check(r reporter) {
 	r.unless(b.Floor >= 0 && !math.IsInf(b.Floor, 0), "floor", "got %v, want 0 or more", b.Floor)
 	sides := []sigma.Direction{sigma.Upper, sigma.Lower, sigma.Both}
 	r.unless(slices.Contains(sides, b.Direction), "direction", "got %q, want upper, lower or both", b.Direction)
-	r.unless(b.Season == sigma.NoSeason, "season", "%q: %s, want none", b.Season, notYet)
+	r.unless(b.Hold <= max(b.Window, 0)/2, "hold", "got %s, want at most %s, half of the window of %s: a fault must leave something to judge it by; shorten hold, or lengthen the window", b.Hold, b.Window/2, b.Window)
+	r.unless(b.Season == sigma.NoSeason || b.Season == sigma.Daily, "season", "got %q, want none or daily", b.Season)
+	_, err := location(b.Timezone)
+	r.unless(err == nil, "timezone", "got %q, want a name such as UTC or Asia/Shanghai: %v", b.Timezone, err)
 }
 
 // checkProbes looks at each probe and whether its service exists. Two probes of

@@ -68,6 +68,7 @@ type Collector struct {
 
 	applying sync.Mutex // one change at a time
 	force    force
+	zones    zones
 }
 
 // force is what the last Apply was given.
@@ -101,7 +102,7 @@ func New(observer string, logger log.Logger) *Collector {
 	c := &Collector{
 		observer: observer, logger: logger, origin: time.Now(), columns: columns(),
 		families: newFamilies(), pool: newPool(), own: newOwnMetrics(), changed: make(chan struct{}, 1),
-		resourced: make(chan struct{}, 1), requeried: make(chan struct{}, 1),
+		resourced: make(chan struct{}, 1), requeried: make(chan struct{}, 1), zones: zones{},
 	}
 	c.table.Store(&table{})
 	return c
@@ -120,6 +121,9 @@ func (c *Collector) Apply(s Settings, modules map[string]Module, proofs []Proof,
 	c.applying.Lock()
 	defer c.applying.Unlock()
 	s = s.Complete(c.observer)
+	if err := c.zones.settle(s.Baselines); err != nil {
+		return err
+	}
 	if !slices.Contains(s.Observers, c.observer) {
 		return fmt.Errorf("observer %q is not listed in observers: %s", c.observer, strings.Join(s.Observers, ", "))
 	}

@@ -3,6 +3,7 @@ package collector
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -65,6 +66,8 @@ type Baseline struct {
 	Season     sigma.Season    `yaml:"season,omitempty"`
 	Timezone   string          `yaml:"timezone,omitempty"` // of the hours of the season, such as Asia/Shanghai; default UTC
 	Hold       model.Duration  `yaml:"hold,omitempty"`
+
+	zone *time.Location // of Timezone, once a collector has put the settings in force
 }
 
 // Probe is one entry of "probes:": a module, an interval and its targets.
@@ -340,9 +343,14 @@ func written[T any](p *T) (v T) {
 
 // sigma gives the baseline to the mathematics.
 func (b Baseline) sigma() sigma.Baseline {
+	zone := b.zone
+	if zone == nil { // no collector has set it; Check has seen that there is such a zone
+		zone, _ = location(b.Timezone)
+	}
 	return sigma.Baseline{
 		Window: time.Duration(b.Window), K: b.K, MinSamples: b.MinSamples,
 		Floor: b.Floor, Direction: b.Direction, Hold: time.Duration(b.Hold),
+		Season: b.Season, Zone: zone,
 	}
 }
 
@@ -363,6 +371,39 @@ func (r Range) sigma() (low, high float64) {
 
 // Scraped is the time between two samples of what the expression reads.
 func (q Query) Scraped() time.Duration { return time.Duration(cmp.Or(q.ScrapeInterval, q.Interval)) }
+
+// location is the zone of that name, nil (UTC) for none. That of the machine is no
+// zone: observers on several machines would judge by different hours.
+func location(name string) (*time.Location, error) {
+	switch name {
+	case "":
+		return nil, nil
+	case "Local":
+		return nil, errors.New("the hours of this machine need not be those of other observers")
+	}
+	return time.LoadLocation(name)
+}
+
+// zones keeps one location for each name: two that are loaded for the same name
+// are not equal, and a baseline whose zone has not changed must be.
+type zones map[string]*time.Location
+
+// settle gives the baselines their zones. Of a name that there is no more it
+// gives the error.
+func (z zones) settle(baselines map[string]Baseline) error {
+	for name, b := range baselines {
+		if _, known := z[b.Timezone]; !known {
+			zone, err := location(b.Timezone)
+			if err != nil {
+				return fmt.Errorf("baseline %q: timezone %q: %w", name, b.Timezone, err)
+			}
+			z[b.Timezone] = zone
+		}
+		b.zone = z[b.Timezone]
+		baselines[name] = b
+	}
+	return nil
+}
 
 // Timeout is the deadline of one run of p by a module of that timeout: the
 // interval where the module has none.

@@ -28,7 +28,7 @@ probes: [{name: p, service: shop, module: fake, targets: [{url: h}]}]
 	if want := "node 15s 1 page [node] [host] {1m 5m 10m} minimal exporter probe"; got != want+"\n" {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := s.Baselines["default"].sigma(), (sigma.Baseline{Window: time.Hour, K: 3, MinSamples: 30, Direction: sigma.Upper, Hold: 30 * time.Minute}); got != want {
+	if got, want := s.Baselines["default"].sigma(), (sigma.Baseline{Window: time.Hour, K: 3, MinSamples: 30, Direction: sigma.Upper, Season: sigma.NoSeason, Hold: 30 * time.Minute}); got != want {
 		t.Errorf("baseline: got %+v, want %+v", got, want)
 	}
 	a, l := v.Signals["availability"], v.Signals["latency"]
@@ -97,7 +97,7 @@ backend: promql
 duration_buckets: [0.1, 0.1, -1]
 signals: [{name: queue, expr: up}]
 baselines:
-  default: {window: 10s, k: -1, min_samples: 1, floor: -2, direction: left, season: daily, hold: 15m}
+  default: {window: 10s, k: -1, min_samples: 1, floor: -2, direction: left, season: weekly, timezone: Mars/Olympus, hold: 15m}
 services:
 - name: shop
   severity: high
@@ -132,10 +132,12 @@ probe.yml:4: duration_buckets[2]: got -1, want seconds above 0 that rise
 probe.yml:5: signals: known, not yet available
 probe.yml:7: baselines.default.direction: got "left", want upper, lower or both
 probe.yml:7: baselines.default.floor: got -2, want 0 or more
+probe.yml:7: baselines.default.hold: got 15m, want at most 5s, half of the window of 10s: a fault must leave something to judge it by; shorten hold, or lengthen the window
 probe.yml:7: baselines.default.hold: got 15m, want more than 15m: the recover target of service "shop" and 5m
 probe.yml:7: baselines.default.k: got -1, want 0 to 1e6
 probe.yml:7: baselines.default.min_samples: got 1, want 2 or more
-probe.yml:7: baselines.default.season: "daily": known, not yet available, want none
+probe.yml:7: baselines.default.season: got "weekly", want none or daily
+probe.yml:7: baselines.default.timezone: got "Mars/Olympus", want a name such as UTC or Asia/Shanghai: unknown time zone Mars/Olympus
 probe.yml:7: baselines.default.window: got 10s, want 1m or more
 probe.yml:9: services[0].owner: no owner, want who answers for the service
 probe.yml:10: services[0].severity: got "high", want page or ticket
@@ -276,7 +278,8 @@ func TestSettings_Modules(t *testing.T) {
 }
 
 // FuzzSettings gives any text. What passes Check must be applied, as long as
-// its modules are there and a cap is proved.
+// its modules are there and a cap is proved that is not below the floor. Rules
+// refuse what no cap can prove.
 func FuzzSettings(f *testing.F) {
 	for _, text := range []string{shop, fullShop, everythingWrong, "", "services: [{name: s, owner: o, signals: {availability: {fault: {floor: .3}}}}]",
 		plain, plainShop, "probes: [{name: p, module: m, role: entry, targets: [h, ~, [h], {url: g, labels: {node: n, le: x}}]}]", "probes: [{name: p, module: m, targets: &t [a, {url: b}]}, {name: q, module: m, targets: *t}]"} {
@@ -291,7 +294,7 @@ func FuzzSettings(f *testing.F) {
 		for _, p := range s.Probes {
 			modules[p.Module] = Module{Probe: (&fake{}).probe}
 			for _, signal := range signalNames {
-				proofs = append(proofs, Proof{Service: p.Service, Signal: signal, Cap: .999})
+				proofs = append(proofs, Proof{Service: p.Service, Signal: signal, Cap: .5})
 			}
 		}
 		name := "a"
@@ -299,7 +302,7 @@ func FuzzSettings(f *testing.F) {
 			name = s.Observers[0]
 		}
 		c := New(name, nil)
-		if err := c.Apply(s, modules, proofs, nil); err != nil && !strings.Contains(err.Error(), "floor 0.999") {
+		if err := c.Apply(s, modules, proofs, nil); err != nil && !strings.Contains(err.Error(), "cap 0.5: want") && !strings.Contains(err.Error(), "is sure to pass cap") {
 			t.Errorf("Check has passed and Apply has not: %v\n%s", err, text)
 		}
 	})
