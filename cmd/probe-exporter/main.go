@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // zones of seasons, on machines without files of them
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/version"
