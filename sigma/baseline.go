@@ -1,6 +1,9 @@
 package sigma
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // buckets is the number of closed buckets that make the window of a baseline.
 const buckets = 60
@@ -13,10 +16,12 @@ const never = math.MaxInt64
 // Bucket b covers [b*size, (b+1)*size) and lies in slot b mod 61.
 type baseline struct {
 	Baseline
-	size   int64 // of a bucket, ns
-	open   int64 // number of the open bucket
-	due    int64 // instant at which a bucket that was kept out begins to count, ns
+	size   int64   // of a bucket, ns
+	open   int64   // number of the open bucket
+	first  float64 // sample of the open bucket, whose mean is kept less that: differences are small, and exact
+	due    int64   // instant at which a bucket that was kept out begins to count, ns
 	closed Moments
+	season *season // nil: all hours are alike
 
 	sums  [buckets + 1]struct{ mean, m2 float64 }
 	count [buckets + 1]uint32
@@ -24,18 +29,32 @@ type baseline struct {
 }
 
 func newBaseline(b Baseline) *baseline {
-	return &baseline{Baseline: b, size: int64(b.Window) / buckets, open: math.MinInt64, due: never}
+	made := &baseline{Baseline: b, size: int64(b.Window) / buckets, open: math.MinInt64, due: never}
+	if b.Season == Daily {
+		made.season = newSeason()
+	}
+	if b.Zone == nil {
+		made.Zone = time.UTC
+	}
+	return made
 }
 
 // at moves the baseline to the instant t: buckets that have left the window are
 // emptied, and those whose hold is over begin to count.
 func (b *baseline) at(t int64) {
+	if b.season != nil {
+		b.season.at(t, b.Zone)
+	}
 	number := floorDiv(t, b.size)
 	if b.open == math.MinInt64 {
 		b.open = number
 	}
 	if number == b.open && t < b.due {
 		return
+	}
+	if number != b.open {
+		b.sums[slot(b.open)].mean += b.first
+		b.first = 0
 	}
 	for i := max(b.open+1, number-buckets); i <= number; i++ {
 		b.empty(slot(i))
@@ -50,19 +69,23 @@ func (b *baseline) empty(i int) {
 }
 
 // merge computes the moments of the closed buckets that count at t: Chan's
-// formula for many parts at once, which needs no division per bucket.
+// formula for many parts at once, which needs no division per bucket. Means are
+// taken less one of them, so that what they have in common costs no digits.
 func (b *baseline) merge(t int64) {
 	var parts [buckets]int
 	var n uint64
-	var total float64
+	var total, common float64
 	k, open := 0, slot(b.open)
 	b.due = never
 	for i, c := range b.count {
 		if b.held[i] != 0 && b.out(i, t) {
 			b.due = min(b.due, b.counts(i))
 		} else if c != 0 && i != open {
+			if n == 0 {
+				common = b.sums[i].mean
+			}
 			n += uint64(c)
-			total += float64(c) * b.sums[i].mean
+			total += float64(c) * (b.sums[i].mean - common)
 			parts[k] = i
 			k++
 		}
@@ -71,9 +94,10 @@ func (b *baseline) merge(t int64) {
 	if n == 0 {
 		return
 	}
-	b.closed.Mean = total / float64(n)
+	total /= float64(n)
+	b.closed.Mean = common + total
 	for _, i := range parts[:k] {
-		d := b.sums[i].mean - b.closed.Mean
+		d := b.sums[i].mean - common - total
 		b.closed.M2 += b.sums[i].m2 + float64(b.count[i])*d*d
 	}
 }
@@ -83,7 +107,9 @@ func (b *baseline) merge(t int64) {
 func (b *baseline) before(t int64) Moments {
 	m := b.closed
 	if i := slot(b.open); !b.out(i, t) {
-		m.Merge(b.bucket(i))
+		open := b.bucket(i)
+		open.Mean += b.first
+		m.Merge(open)
 	}
 	return m
 }
@@ -93,8 +119,14 @@ func (b *baseline) before(t int64) Moments {
 func (b *baseline) learn(t int64, v float64, fault bool) {
 	i := slot(b.open)
 	m := b.bucket(i)
-	m.Add(v)
+	if m.N == 0 {
+		b.first = v
+	}
+	m.Add(v - b.first)
 	b.sums[i].mean, b.sums[i].m2, b.count[i] = m.Mean, m.M2, uint32(m.N)
+	if b.season != nil {
+		b.season.learn(t, v, fault, b.Hold)
+	}
 	if fault && b.held[i] == 0 && b.Hold > 0 {
 		b.held[i] = 1 + uint16((t-b.open*b.size)/b.part())
 		b.due = min(b.due, b.counts(i))
@@ -126,6 +158,23 @@ func (b *baseline) thresholds(mean, stddev float64) (lower, upper float64) {
 	if b.Low < b.High {
 		least, most := math.Nextafter(b.Low, math.Inf(1)), math.Nextafter(b.High, math.Inf(-1))
 		lower, upper = min(max(lower, least), most), min(max(upper, least), most)
+	}
+	return lower, upper
+}
+
+// band gives the thresholds for a value: those of the window, widened to those of
+// the season once that has enough samples. What either explains is no anomaly.
+func (b *baseline) band(j *Judgement) (lower, upper float64) {
+	lower, upper = b.thresholds(j.Mean, j.StdDev)
+	if b.season == nil || j.SeasonSamples < float64(b.MinSamples) {
+		return lower, upper
+	}
+	least, most := b.thresholds(j.SeasonMean, j.SeasonStdDev)
+	if j.HasLower && least < lower {
+		lower, j.LowerBand = least, OfSeason
+	}
+	if j.HasUpper && most > upper {
+		upper, j.UpperBand = most, OfSeason
 	}
 	return lower, upper
 }

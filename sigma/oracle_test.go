@@ -4,8 +4,10 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
+	_ "time/tzdata"
 )
 
 // oracle is DETECTION 4.2 to 4.6 read word by word. Unlike naive it judges by
@@ -17,6 +19,7 @@ type oracle struct {
 	b        *Baseline
 
 	learned []heard   // what the baseline has seen
+	faultAt time.Time // begin of the present fault, for the season; zero: there is none
 	window  []heard   // judged since the window was emptied last
 	windows [][]heard // disjoint ones, since the first judged sample
 	first   time.Time
@@ -31,6 +34,9 @@ type heard struct {
 	v     float64
 	bad   bool
 	fault bool // before or after it the series was in fault
+	apart bool // the season leaves it out
+
+	hour, kind string // for the season
 }
 
 // bucketOf is the number of the bucket of an instant: buckets begin at 1970.
@@ -42,10 +48,11 @@ func (o *oracle) bucketOf(t time.Time) int64 {
 // now: a fault was in it, and the hold since the first such sample is not over.
 func (o *oracle) keptOut(bucket int64, now time.Time) bool {
 	for _, s := range o.learned {
-		if s.fault && o.bucketOf(s.at) == bucket {
-			// The hold is exact to a 65,534th of a bucket; whole milliseconds and
-			// short buckets leave nothing to round.
-			return now.Sub(s.at) < o.b.Hold
+		if s.fault && o.b.Hold > 0 && o.bucketOf(s.at) == bucket {
+			// The hold is exact to a 65,534th of a bucket, and a nanosecond.
+			size := o.b.Window / buckets
+			begin := time.Unix(0, 0).Add(time.Duration(bucket) * size)
+			return now.Sub(begin.Add(s.at.Sub(begin).Truncate(size/65534+1))) < o.b.Hold
 		}
 	}
 	return false
@@ -67,6 +74,90 @@ func (o *oracle) normal(now time.Time) (values []float64) {
 		}
 	}
 	return values
+}
+
+// hourIn is the date and hour of an instant in the zone of the season, and its kind.
+func (o *oracle) hourIn(t time.Time) (hour, kind string) {
+	zone := o.b.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	t = t.In(zone)
+	kind = "working day "
+	if t.Weekday() == time.Saturday || t.Weekday() == time.Sunday {
+		kind = "weekend "
+	}
+	return t.Format("2006-01-02 15"), kind + t.Format("15")
+}
+
+// likeNow gives the samples of the hours of the kind of now that are over, hour by
+// hour.
+func (o *oracle) likeNow(now time.Time) (list [][]heard) {
+	present, kind := o.hourIn(now)
+	before := ""
+	for _, s := range o.learned {
+		if s.kind != kind || s.hour == present {
+			continue
+		}
+		if s.hour != before {
+			list, before = append(list, nil), s.hour
+		}
+		list[len(list)-1] = append(list[len(list)-1], s)
+	}
+	return list
+}
+
+// usual computes weight, mean and sigma of the hours that are like now: each
+// sample weighs 7/8 for every further hour of its kind that was learned from.
+func (o *oracle) usual(now time.Time) (n, mean, sigma float64) {
+	var values, weights []float64
+	var total float32 // counts have single precision, each time they are faded
+	for _, hour := range o.likeNow(now) {
+		hour = slices.DeleteFunc(slices.Clone(hour), func(s heard) bool { return s.apart })
+		if len(hour) == 0 {
+			continue
+		}
+		old := float64(total) * 7 / 8
+		total = float32(old + float64(len(hour)))
+		for i := range weights {
+			weights[i] *= 7. / 8
+		}
+		for _, s := range hour {
+			values, weights = append(values, s.v), append(weights, 1)
+		}
+	}
+	if len(values) == 0 {
+		return 0, 0, 0
+	}
+	var sum float64
+	for i, v := range values {
+		sum += weights[i]
+		mean += weights[i] * v
+	}
+	mean /= sum
+	for i, v := range values {
+		sigma += weights[i] * (v - mean) * (v - mean)
+	}
+	if n = float64(total); n <= 1 {
+		return n, mean, 0
+	}
+	return n, mean, math.Sqrt(sigma / (n - 1))
+}
+
+// apart tells whether the season leaves a sample out: the fault in which it lies
+// is not older than the hold, and there was none in the last hour of that kind.
+func (o *oracle) apart(at time.Time) bool {
+	if !o.inFault {
+		o.faultAt = time.Time{}
+		return false
+	}
+	if o.faultAt.IsZero() {
+		o.faultAt = at
+	}
+	if like := o.likeNow(at); len(like) > 0 && slices.ContainsFunc(like[len(like)-1], func(s heard) bool { return s.fault }) {
+		return false
+	}
+	return at.Sub(o.faultAt) < o.b.Hold
 }
 
 // meanAndSigma are those of the textbook, with n-1.
@@ -112,7 +203,7 @@ func (o *oracle) threshold(closed [][]heard) float64 {
 func (o *oracle) judge(at time.Time, v float64, said Judgement) Judgement {
 	want := Judgement{Ready: true, Anomaly: v != 0}
 	if o.b != nil {
-		o.compare(at, v, said.Anomaly, &want)
+		o.compare(at, v, said, &want)
 	}
 	if want.Ready {
 		o.weigh(at, said.ThetaE, &want)
@@ -121,7 +212,8 @@ func (o *oracle) judge(at time.Time, v float64, said Judgement) Judgement {
 		want.ThetaE = o.f.Floor
 	}
 	if o.b != nil {
-		o.learned = append(o.learned, heard{at: at, v: v, fault: o.inFault && o.b.Hold > 0})
+		hour, kind := o.hourIn(at)
+		o.learned = append(o.learned, heard{at: at, v: v, fault: o.inFault, apart: o.apart(at), hour: hour, kind: kind})
 	}
 	want.Fault, want.LastGood = o.inFault, o.lastGood
 	if o.inEpisode {
@@ -130,30 +222,60 @@ func (o *oracle) judge(at time.Time, v float64, said Judgement) Judgement {
 	return want
 }
 
-func (o *oracle) compare(at time.Time, v float64, said bool, want *Judgement) {
+func (o *oracle) compare(at time.Time, v float64, said Judgement, want *Judgement) {
 	values := o.normal(at)
 	want.Samples = uint64(len(values))
 	want.Mean, want.StdDev = meanAndSigma(values)
+	if o.b.Season == Daily {
+		want.SeasonSamples, want.SeasonMean, want.SeasonStdDev = o.usual(at)
+	}
 	want.Ready, want.Anomaly = len(values) >= o.b.MinSamples, false
 	if !want.Ready {
 		return
 	}
-	width := o.b.K * max(want.StdDev, o.b.Floor)
-	lower, upper := want.Mean-width, want.Mean+width
-	if o.b.Low < o.b.High {
-		least, most := math.Nextafter(o.b.Low, math.Inf(1)), math.Nextafter(o.b.High, math.Inf(-1))
-		lower, upper = min(max(lower, least), most), min(max(upper, least), most)
-	}
 	want.HasUpper, want.HasLower = o.b.Direction != Lower, o.b.Direction != Upper && o.b.Direction != ""
+	lower, upper := o.union(said, want)
 	if want.HasUpper {
 		want.Upper, want.Anomaly = upper, v > upper
 	}
 	if want.HasLower {
 		want.Lower, want.Anomaly = lower, want.Anomaly || v < lower
 	}
-	if near := slackOf(want.Mean, want.StdDev); want.HasUpper && math.Abs(v-upper) < near || want.HasLower && math.Abs(v-lower) < near {
-		want.Anomaly = said
+	if near := slackOf(want.Mean, want.StdDev) + slackOf(want.SeasonMean, want.SeasonStdDev); want.HasUpper && math.Abs(v-upper) < near || want.HasLower && math.Abs(v-lower) < near {
+		want.Anomaly = said.Anomaly
 	}
+}
+
+// union are the thresholds of the window and of the season, whichever is farther.
+func (o *oracle) union(said Judgement, want *Judgement) (lower, upper float64) {
+	lower, upper = o.band(want.Mean, want.StdDev)
+	if o.b.Season != Daily || want.SeasonSamples < float64(o.b.MinSamples) {
+		return lower, upper
+	}
+	least, most := o.band(want.SeasonMean, want.SeasonStdDev)
+	near := (1 + o.b.K) * (slackOf(want.Mean, want.StdDev) + slackOf(want.SeasonMean, want.SeasonStdDev))
+	farther := func(yes bool, by float64, said Band) Band {
+		switch {
+		case math.Abs(by) < near:
+			return said
+		case yes && by > 0:
+			return OfSeason
+		}
+		return OfWindow
+	}
+	want.LowerBand, want.UpperBand = farther(want.HasLower, lower-least, said.LowerBand), farther(want.HasUpper, most-upper, said.UpperBand)
+	return min(lower, least), max(upper, most)
+}
+
+// band are the thresholds of one mean and sigma.
+func (o *oracle) band(mean, sigma float64) (lower, upper float64) {
+	width := o.b.K * max(sigma, o.b.Floor)
+	lower, upper = mean-width, mean+width
+	if o.b.Low < o.b.High {
+		least, most := math.Nextafter(o.b.Low, math.Inf(1)), math.Nextafter(o.b.High, math.Inf(-1))
+		lower, upper = min(max(lower, least), most), min(max(upper, least), most)
+	}
+	return lower, upper
 }
 
 // weigh is DETECTION 4.4 to 4.6.
@@ -209,15 +331,31 @@ func (o *oracle) slide(s heard, want *Judgement) {
 // slackOf is what two ways of summing may differ by.
 func slackOf(mean, sigma float64) float64 { return 1e-9*(math.Abs(mean)+sigma) + 1e-300 }
 
+// zone is the one of that name.
+func zone(t testing.TB, name string) *time.Location {
+	t.Helper()
+	z, err := time.LoadLocation(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return z
+}
+
 // draw makes settings, and the oracle beside the series of them.
 func draw(t *testing.T, r *rand.Rand) (*oracle, *Series) {
 	t.Helper()
 	pick := func(of ...time.Duration) time.Duration { return of[r.IntN(len(of))] }
 	o := &oracle{interval: pick(time.Second, 2*time.Second, 5*time.Second, 15*time.Second)}
-	for o.f.Bad(o.interval) == 0 { // such a fault is refused
+	seasonal := r.IntN(3) == 0
+	if seasonal {
+		o.interval = pick(7*time.Minute, 10*time.Minute, 20*time.Minute) // so that a few hundred samples are days
+	}
+	// A fault that can never fire is refused. Stamps of a window of more than 69m are
+	// not exact.
+	for o.f.Bad(o.interval) == 0 {
 		top := .1 + .8*r.Float64()
 		o.f = Fault{
-			Window: o.interval * time.Duration(1+r.IntN(24)), Floor: top * r.Float64(), Cap: top,
+			Window: o.interval * time.Duration(1+r.IntN(min(24, int(time.Hour/o.interval)))), Floor: top * r.Float64(), Cap: top,
 			MinAnomalies: 1 + r.IntN(4), K: 4 * r.Float64(), Clear: 1 + r.IntN(5),
 		}
 	}
@@ -229,6 +367,11 @@ func draw(t *testing.T, r *rand.Rand) (*oracle, *Series) {
 		Direction: []Direction{"", Upper, Lower, Both}[r.IntN(4)],
 	}
 	o.b.Hold = min(o.b.Window/2, pick(0, time.Second, 40*time.Second, 3*time.Minute, time.Hour))
+	if seasonal {
+		o.b.Season, o.b.Window, o.b.MinSamples = Daily, pick(24*time.Hour, 60*time.Hour, 7*24*time.Hour), 2+r.IntN(6)
+		o.b.Hold = min(o.b.Window/2, pick(0, time.Minute, 33*time.Minute, 3*time.Hour, 50*time.Hour))
+		o.b.Zone = []*time.Location{nil, time.UTC, zone(t, "Europe/Berlin"), zone(t, "Australia/Lord_Howe"), zone(t, "America/St_Johns")}[r.IntN(5)]
+	}
 	if r.IntN(4) == 0 {
 		o.b.Low, o.b.High = 6, 17
 	}
@@ -282,7 +425,12 @@ func FuzzEveryFigureIsThatOfTheSpecification(f *testing.F) {
 		r := rand.New(rand.NewPCG(seed, 110))
 		o, s := draw(t, r)
 		at := time.UnixMilli(r.Int64N(1<<41) - 1<<39).UTC() // before 1970, too
-		for i := range 400 {
+		samples := 400
+		if o.b != nil && o.b.Season == Daily {
+			samples = 700
+			at = time.Date(2010+r.IntN(9), time.March+time.Month(7*r.IntN(2)), 24+r.IntN(8), r.IntN(24), 0, 0, 0, time.UTC) // near a change of the clock
+		}
+		for i := range samples {
 			step, v := sample(r, o, i)
 			if at = at.Add(max(step, time.Millisecond)); i > 0 && r.IntN(40) == 0 {
 				refusals(t, s, at)
@@ -324,14 +472,16 @@ func refusals(t *testing.T, s *Series, next time.Time) {
 // is summed to be equal but for the order of the sum.
 func compareWith(t *testing.T, i int, o *oracle, got, want Judgement) {
 	t.Helper()
-	slack := slackOf(want.Mean, want.StdDev)
+	slack := slackOf(want.Mean, want.StdDev) + slackOf(want.SeasonMean, want.SeasonStdDev)
 	if o.b != nil {
 		slack *= 1 + o.b.K
 	}
 	near := func(a, b float64) bool { return math.Abs(a-b) <= slack }
-	sums := near(got.Mean, want.Mean) && near(got.StdDev, want.StdDev) && near(got.Upper, want.Upper) && near(got.Lower, want.Lower)
+	sums := near(got.Mean, want.Mean) && near(got.StdDev, want.StdDev) && near(got.Upper, want.Upper) && near(got.Lower, want.Lower) &&
+		near(got.SeasonMean, want.SeasonMean) && near(got.SeasonStdDev, want.SeasonStdDev)
 	counted := want
 	counted.Mean, counted.StdDev, counted.Upper, counted.Lower = got.Mean, got.StdDev, got.Upper, got.Lower
+	counted.SeasonMean, counted.SeasonStdDev = got.SeasonMean, got.SeasonStdDev
 	if !sums || got != counted {
 		t.Fatalf("%v %+v %+v: sample %d:\n got %+v\nwant %+v", o.interval, o.f, o.b, i, got, want)
 	}

@@ -132,6 +132,7 @@ func (b Baseline) check() error {
 		want(side, "direction is %q, want upper, lower or both", b.Direction),
 		want(b.Hold >= 0, "hold is %v, want 0 or more", b.Hold),
 		want(b.Hold <= max(b.Window, 0)/2, "hold is %v, want at most %v, half of the window of %v: a fault must not empty what it is judged by", b.Hold, b.Window/2, b.Window),
+		want(b.Season == "" || b.Season == NoSeason || b.Season == Daily, "season is %q, want none or daily", b.Season),
 		want(!math.IsNaN(b.Low) && !math.IsNaN(b.High), "the range is %v to %v, want numbers", b.Low, b.High),
 	)
 }

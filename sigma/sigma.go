@@ -23,6 +23,24 @@ var (
 // Refused counts the samples that Add has refused.
 type Refused struct{ NotFinite, OutOfOrder, Duplicate, Time uint64 }
 
+// Band is what a threshold comes from: the farther of two counts.
+type Band uint8
+
+// The bands of a Judgement: mean and standard deviation of the window, or those of
+// the same hour of other days.
+const (
+	OfWindow Band = iota
+	OfSeason
+)
+
+// String is "window" or "season".
+func (b Band) String() string {
+	if b == OfSeason {
+		return "season"
+	}
+	return "window"
+}
+
 // Judgement is what is known at one sample. Mean, StdDev and the thresholds
 // come from before it; e and everything below include it.
 type Judgement struct {
@@ -32,7 +50,14 @@ type Judgement struct {
 	HasUpper     bool
 	HasLower     bool
 	Upper, Lower float64 // thresholds, if there are such
+	UpperBand    Band    // whose threshold Upper is
+	LowerBand    Band    // likewise
 	Anomaly      bool    // strictly beyond a threshold; for availability: failed
+
+	// Of the hours like this one that are over, 0 without a season. Older hours
+	// weigh less, so that the samples are no whole number. They give a threshold
+	// from MinSamples on.
+	SeasonSamples, SeasonMean, SeasonStdDev float64
 
 	Anomalies, InWindow int     // in the fault window
 	E, ThetaE           float64 // fault probability and its threshold
@@ -140,12 +165,15 @@ func (s *Series) compare(now int64, v float64, j *Judgement) {
 	b.at(now)
 	m := b.before(now)
 	j.Samples, j.Mean, j.StdDev = m.N, m.Mean, m.StdDev()
+	if b.season != nil {
+		j.SeasonSamples, j.SeasonMean, j.SeasonStdDev = b.season.usual()
+	}
 	j.Ready, j.Anomaly = m.N >= uint64(b.MinSamples), false
 	if !j.Ready {
 		return
 	}
 	j.HasUpper, j.HasLower = b.Direction != Lower, b.Direction != Upper
-	lower, upper := b.thresholds(j.Mean, j.StdDev)
+	lower, upper := b.band(j)
 	if j.HasUpper {
 		j.Upper, j.Anomaly = upper, v > upper
 	}

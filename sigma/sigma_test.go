@@ -183,7 +183,7 @@ func TestSeries_RefusesWhatItCannotOrder(t *testing.T) {
 }
 
 func TestNew_NamesEveryMistake(t *testing.T) {
-	_, err := NewValue(time.Minute, Fault{Window: time.Second, Floor: .5, Cap: .1, K: -1}, Baseline{K: math.NaN(), Direction: "sideways", Hold: -1})
+	_, err := NewValue(time.Minute, Fault{Window: time.Second, Floor: .5, Cap: .1, K: -1}, Baseline{K: math.NaN(), Direction: "sideways", Hold: -1, Season: "weekly"})
 	want := `values every 1m0s: fault window 1s is shorter than the interval 1m0s
 floor 0.5 and cap 0.1: want 0 <= floor <= cap < 1
 min_anomalies is 0, want at least 1
@@ -193,7 +193,8 @@ baseline window is 0s, want at least 1m
 k is NaN, want 0 to 1e6
 min_samples is 0, want at least 2
 direction is "sideways", want upper, lower or both
-hold is -1ns, want 0 or more`
+hold is -1ns, want 0 or more
+season is "weekly", want none or daily`
 	if err == nil || err.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%v", err, want)
 	}
