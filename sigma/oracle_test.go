@@ -111,16 +111,16 @@ func (o *oracle) likeNow(now time.Time) (list [][]heard) {
 // sample weighs 7/8 for every further hour of its kind that was learned from.
 func (o *oracle) usual(now time.Time) (n, mean, sigma float64) {
 	var values, weights []float64
-	var total float32 // counts have single precision, each time they are faded
+	var total float32 // weights have single precision
 	for _, hour := range o.likeNow(now) {
 		hour = slices.DeleteFunc(slices.Clone(hour), func(s heard) bool { return s.apart })
 		if len(hour) == 0 {
 			continue
 		}
-		old := float64(total) * 7 / 8
-		total = float32(old + float64(len(hour)))
+		before := float64(total)
+		total = float32(before*7/8 + float64(len(hour)))
 		for i := range weights {
-			weights[i] *= 7. / 8
+			weights[i] *= (float64(total) - float64(len(hour))) / before // 7/8 but for rounding
 		}
 		for _, s := range hour {
 			values, weights = append(values, s.v), append(weights, 1)

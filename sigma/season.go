@@ -61,7 +61,8 @@ func (s *season) at(t int64, zone *time.Location) {
 }
 
 // close fades the hours of the kind of the open one and merges that one. Fading
-// takes as much of m2 as of n, which leaves the variance as it was.
+// takes as much of m2 as of n, which leaves the variance as it was; the rounding
+// of n is part of the fading.
 func (s *season) close() {
 	k := s.kind
 	s.returned &^= 1 << k
@@ -71,15 +72,16 @@ func (s *season) close() {
 	if s.open.N == 0 {
 		return
 	}
-	old, new := float64(s.n[k])*fade, float64(s.open.N)
-	n, d := old+new, s.first+s.open.Mean-s.mean[k]
-	if old == 0 {
-		s.mean[k] = s.first + s.open.Mean
-	} else {
-		s.mean[k] += d * new / n
+	mean, new, before := s.first+s.open.Mean, float64(s.open.N), float64(s.n[k])
+	s.n[k] = float32(before*fade + new)
+	if before == 0 {
+		s.mean[k], s.m2[k] = mean, s.open.M2
+		return
 	}
-	s.m2[k] = s.m2[k]*fade + s.open.M2 + d*d*old*new/n
-	s.n[k] = float32(n)
+	n := float64(s.n[k])
+	old, d := max(n-new, 0), mean-s.mean[k]
+	s.mean[k] += d * new / n
+	s.m2[k] = s.m2[k]*(old/before) + s.open.M2 + d*d*old*new/n
 }
 
 // learn takes v into the open hour. A fault is left out until the hold since its
