@@ -172,6 +172,16 @@ func TestSeries_SmallAtOneSampleASecond(t *testing.T) {
 	}
 }
 
+// With a season, and without what the score takes beside it.
+func TestSeries_SmallWithASeason(t *testing.T) {
+	f := Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
+	b := hour()
+	b.Season = Daily
+	if got := size(t, func() *Series { return values(t, time.Second, f, b) }); got > 2560+1024+16 {
+		t.Errorf("a series with a baseline of 1h at 1s and a season holds %d bytes, want 3584 at most", got)
+	}
+}
+
 // size measures the heap that one series takes.
 func size(t testing.TB, fresh func() *Series) uint64 {
 	t.Helper()
@@ -191,44 +201,52 @@ func size(t testing.TB, fresh func() *Series) uint64 {
 
 func BenchmarkAdd(b *testing.B) {
 	f := Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
-	for name, window := range map[string]time.Duration{"1h": time.Hour, "1d": 24 * time.Hour, "7d": 7 * 24 * time.Hour} {
-		b.Run("window="+name, func(b *testing.B) {
+	for _, season := range []Season{NoSeason, Daily} {
+		for _, w := range []struct {
+			name   string
+			window time.Duration
+		}{{"1h", time.Hour}, {"1d", 24 * time.Hour}, {"7d", 7 * 24 * time.Hour}} {
 			base := hour()
-			base.Window = window
-			s := values(b, 15*time.Second, f, base)
-			when := start
-			for range 61 * int(window/(60*15*time.Second)) {
-				when = when.Add(15 * time.Second)
-				add(b, s, when, steady(int(when.Unix()/15)))
-			}
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				when = when.Add(15 * time.Second)
-				if _, err := s.Add(when, steady(i)); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-	b.Run("availability", func(b *testing.B) {
-		s := availability(b, 5*time.Second, plainFault(.25))
-		when := start
-		b.ReportAllocs()
-		for b.Loop() {
-			when = when.Add(5 * time.Second)
-			if _, err := s.Add(when, 0); err != nil {
-				b.Fatal(err)
-			}
+			base.Window, base.Season, base.Zone = w.window, season, zone(b, "Europe/Berlin")
+			b.Run("season="+string(season)+"/window="+w.name, func(b *testing.B) { adding(b, values(b, 10*time.Second, f, base)) })
 		}
-	})
+	}
+	b.Run("availability", func(b *testing.B) { adding(b, availability(b, 10*time.Second, plainFault(.25))) })
 }
 
+// adding measures Add every 10s, once the window and a week of the season are full.
+func adding(b *testing.B, s *Series) {
+	when, i := start, 0
+	next := func() {
+		when = when.Add(10 * time.Second)
+		i++
+		v := 0.
+		if s.baseline != nil {
+			v = steady(i)
+		}
+		if _, err := s.Add(when, v); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for range 8 * 24 * 360 {
+		next()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		next()
+	}
+}
+
+// BenchmarkSize tells the heap that one series takes, without and with a season.
 func BenchmarkSize(b *testing.B) {
 	f := Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
 	for b.Loop() {
 	}
-	for _, p := range []time.Duration{time.Second, 5 * time.Second, 15 * time.Second} {
+	seasonal := hour()
+	seasonal.Season = Daily
+	for _, p := range []time.Duration{time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second} {
 		b.ReportMetric(float64(size(b, func() *Series { return values(b, p, f, hour()) })), "B/series@"+p.String())
+		b.ReportMetric(float64(size(b, func() *Series { return values(b, p, f, seasonal) })), "B/seasonal@"+p.String())
 	}
 	b.ReportMetric(float64(size(b, func() *Series { return availability(b, 5*time.Second, plainFault(.25)) })), "B/availability@5s")
 }

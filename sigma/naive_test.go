@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/big"
+	"slices"
 	"testing"
 	"time"
 )
@@ -33,6 +34,7 @@ type past struct {
 	ns           int64
 	v            float64
 	judged, away bool
+	fault, out   bool // in fault after it, kept out of the season
 }
 
 func floored(a, b int64) int64 { return int64(math.Floor(float64(a/1e6) / float64(b/1e6))) }
@@ -72,7 +74,7 @@ func (n *naive) stats(ns int64) (count int, mean, stddev float64) {
 // add judges the sample with the thresholds that the series used, so that a
 // difference in the last digit cannot make the two part.
 func (n *naive) add(ns int64, v float64, anomaly, judged bool) (e, theta float64, fault bool) {
-	n.all = append(n.all, past{ns, v, judged, anomaly})
+	n.all = append(n.all, past{ns: ns, v: v, judged: judged, away: anomaly})
 	if !judged {
 		n.fault, n.episode, n.good, n.cleared = false, false, 0, len(n.all)
 		return 0, n.f.Floor, false
@@ -106,6 +108,75 @@ func (n *naive) hold(ns int64) {
 		begin, part := floored(ns, size)*size, size/65534+1 // to that part of a bucket
 		n.held[floored(ns, size)] = begin + (ns-begin)/part*part + int64(n.b.Hold)
 	}
+}
+
+// hour is the place of an instant in the calendar of the zone: its date and hour.
+func (n *naive) hour(ns int64) (year, day, hour int, weekend bool) {
+	t := time.Unix(0, ns).In(n.b.Zone)
+	return t.Year(), t.YearDay(), t.Hour(), t.Weekday() == time.Saturday || t.Weekday() == time.Sunday
+}
+
+// like gives the samples of the hours like that of ns which are over, hour by hour.
+func (n *naive) like(ns int64) (list [][]past) {
+	year, day, hour, weekend := n.hour(ns)
+	var last [2]int
+	for _, p := range n.all {
+		y, d, h, w := n.hour(p.ns)
+		if h != hour || w != weekend || y == year && d == day {
+			continue
+		}
+		if last != [2]int{y, d} {
+			list, last = append(list, nil), [2]int{y, d}
+		}
+		list[len(list)-1] = append(list[len(list)-1], p)
+	}
+	return list
+}
+
+// usual computes the moments of those hours with big numbers, the newest first: an
+// hour weighs 7/8 for each newer one with a sample. Weights are not rounded here.
+func (n *naive) usual(ns int64) (count, mean, stddev float64) {
+	weight, like := 1., n.like(ns)
+	zero := func() *big.Float { return new(big.Float).SetPrec(200) }
+	sum, squares, total := zero(), zero(), zero()
+	for _, hour := range slices.Backward(like) {
+		any := false
+		for _, p := range hour {
+			if !p.out {
+				any = true
+				w, v := zero().SetFloat64(weight), zero().SetFloat64(p.v)
+				total.Add(total, w)
+				sum.Add(sum, zero().Mul(w, v))
+				squares.Add(squares, w.Mul(w, zero().Mul(v, v)))
+			}
+		}
+		if any {
+			weight *= 7. / 8
+		}
+	}
+	if count, _ = total.Float64(); count == 0 {
+		return 0, 0, 0
+	}
+	m := zero().Quo(sum, total)
+	mean, _ = m.Float64()
+	rest, _ := squares.Sub(squares, sum.Mul(sum, m)).Float64()
+	if count <= 1 {
+		return count, mean, 0
+	}
+	return count, mean, math.Sqrt(max(0, rest) / (count - 1))
+}
+
+// learn notes what a sample that was judged meant for the season.
+func (n *naive) learn(ns int64) {
+	p := &n.all[len(n.all)-1]
+	p.fault = n.fault
+	begin := len(n.all) - 1
+	for begin > 0 && n.all[begin-1].fault {
+		begin--
+	}
+	like := n.like(ns)
+	again := len(like) > 0 && slices.ContainsFunc(like[len(like)-1], func(p past) bool { return p.fault })
+	p.out = n.fault && !again && ns-n.all[begin].ns < int64(n.b.Hold)
 }
 
 func (n *naive) probability(ns int64) (e float64, bad int) {
@@ -150,9 +221,12 @@ func (n *naive) theta(ns int64) float64 {
 func agree(t *testing.T, s *Series, n *naive, ns int64, v float64) {
 	t.Helper()
 	var count int
-	var mean, stddev float64
+	var mean, stddev, weight, usual, spread float64
 	if n.b != nil {
 		count, mean, stddev = n.stats(ns)
+	}
+	if n.b != nil && n.b.Season == Daily {
+		weight, usual, spread = n.usual(ns)
 	}
 	j, err := s.Add(time.Unix(0, ns), v)
 	if err != nil {
@@ -164,9 +238,17 @@ func agree(t *testing.T, s *Series, n *naive, ns int64, v float64) {
 	if n.b != nil && (int(j.Samples) != count || math.Abs(j.Mean-mean) > slack || math.Abs(j.StdDev-stddev) > 1e3*slack) {
 		t.Fatalf("at %d: got n %d, mean %v, sigma %v, want %d, %v, %v", ns, j.Samples, j.Mean, j.StdDev, count, mean, stddev)
 	}
+	// Weights have 24 bits.
+	off := 1e-6 * (math.Abs(usual) + spread)
+	if math.Abs(j.SeasonSamples-weight) > 1e-6*weight || math.Abs(j.SeasonMean-usual) > off || math.Abs(j.SeasonStdDev-spread) > off {
+		t.Fatalf("at %d: got a season of n %v, mean %v, sigma %v, want %v, %v, %v", ns, j.SeasonSamples, j.SeasonMean, j.SeasonStdDev, weight, usual, spread)
+	}
 	e, theta, fault := n.add(ns, v, j.Anomaly, j.Ready)
 	if n.b != nil {
 		n.hold(ns)
+	}
+	if n.b != nil && n.b.Season == Daily {
+		n.learn(ns)
 	}
 	if j.E != e || math.Abs(j.ThetaE-theta) > 1e-9 || j.Fault != fault {
 		t.Fatalf("at %d, sample %d: got e %v, theta_e %v, fault %v, want %v, %v, %v", ns, len(n.all), j.E, j.ThetaE, j.Fault, e, theta, fault)
@@ -179,7 +261,7 @@ func agree(t *testing.T, s *Series, n *naive, ns int64, v float64) {
 // finite refuses NaN and infinity in any figure.
 func finite(t *testing.T, j Judgement) {
 	t.Helper()
-	for _, v := range []float64{j.Mean, j.StdDev, j.Upper, j.Lower, j.E, j.ThetaE} {
+	for _, v := range []float64{j.Mean, j.StdDev, j.SeasonSamples, j.SeasonMean, j.SeasonStdDev, j.Upper, j.Lower, j.E, j.ThetaE} {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			t.Fatalf("not a finite number in %+v", j)
 		}
@@ -203,6 +285,9 @@ func FuzzSeries(f *testing.F) {
 		s := availability(t, interval, fault)
 		if kind < 128 {
 			b := Baseline{Window: 5 * time.Minute, K: 2, MinSamples: 5, Direction: Both, Hold: time.Duration(kind>>3) * 10 * time.Second}
+			if kind%5 < 2 {
+				b.Season, b.Zone = Daily, zone(t, []string{"UTC", "Europe/Berlin", "Asia/Kathmandu"}[int(kind)/3%3])
+			}
 			n.b, s = &b, values(t, interval, fault, b)
 		}
 		ns := start.UnixNano()
@@ -244,7 +329,7 @@ func FuzzSeries_AnyInput(f *testing.F) {
 	f.Add(int64(math.MaxInt64), -1e100, int64(math.MinInt64), 1e100, int64(1), 5e-324)
 	f.Add(int64(1e9), 1e100, int64(2e9), -1e100, int64(3e9), 1e100)
 	f.Fuzz(func(t *testing.T, t1 int64, v1 float64, t2 int64, v2 float64, t3 int64, v3 float64) {
-		b := Baseline{Window: time.Hour, K: 1e6, MinSamples: 2, Direction: Both, Hold: 30 * time.Minute}
+		b := Baseline{Window: time.Hour, K: 1e6, MinSamples: 2, Direction: Both, Hold: 30 * time.Minute, Season: Daily, Zone: zone(t, "Europe/Berlin")}
 		for _, s := range []*Series{values(t, time.Second, plainFault(.25), b), availability(t, time.Second, plainFault(.25))} {
 			for range 3 {
 				for _, x := range []struct {
