@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -56,7 +55,6 @@ func (r reporter) unless(ok bool, path, format string, args ...any) {
 // looked at by CheckModules.
 func (s Settings) Check(report func(path, text string)) {
 	r := reporter(report)
-	r.unless(s.Signals == nil, "signals", notYet)
 	r.unless(s.Backend != "promql", "backend", "promql: %s", notYet)
 	r.unless(slices.Contains([]string{"", exporter, "promql"}, s.Backend), "backend", "got %q, want exporter", s.Backend)
 	checkExpose(r, s.Expose)
@@ -66,6 +64,7 @@ func (s Settings) Check(report func(path, text string)) {
 	s.checkBaselines(r)
 	s.checkProbes(r)
 	s.checkServices(r)
+	s.checkQueries(r)
 }
 
 // checkExpose takes nothing for the default.
@@ -111,18 +110,13 @@ func (s Settings) checkBaselines(r reporter) {
 // a baseline. A fault of that length must not become the new normal.
 func (s Settings) slowest(baseline string) (service string, longest time.Duration) {
 	for _, v := range s.Services {
-		if d := time.Duration(v.Targets.Recover); s.judges(baseline, v) && d > longest {
-			service, longest = v.Name, d
+		for _, g := range v.Signals {
+			if d := time.Duration(v.Targets.Recover); g.Baseline == baseline && d > longest {
+				service, longest = v.Name, d
+			}
 		}
 	}
 	return service, longest
-}
-
-// judges tells whether any signal of a service has that baseline.
-func (s Settings) judges(baseline string, v Service) bool {
-	return v.Signals[latency].Baseline == baseline || slices.ContainsFunc(s.Signals, func(q Query) bool {
-		return q.Service == v.Name && cmp.Or(v.Signals[q.Name].Baseline, q.Baseline, baselineName) == baseline
-	})
 }
 
 // feeding are the intervals of the probes whose latency a baseline judges, each
@@ -273,14 +267,23 @@ func (v Service) checkObservers(r reporter, all []string) {
 	}
 }
 
-// checkSignals looks at the signals that a service names; the fault is looked at
-// with its defaults, so that a floor over the default cap is found.
+// checkSignals looks at the signals that a service names and at those of queries,
+// which are there without being named. The fault is looked at with its defaults,
+// so that a floor over the default cap is found.
 func (s Settings) checkSignals(r reporter, v Service) {
 	complete := s.Complete("self")
-	for _, name := range slices.Sorted(maps.Keys(v.Signals)) {
+	names := slices.Collect(maps.Keys(v.Signals))
+	for _, q := range s.Signals {
+		if q.Service == v.Name {
+			names = append(names, q.Name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
 		g, at := v.Signals[name], r.under("signals.%s.", name)
-		if name != availability && name != latency {
-			at("", "got "+name+", want availability or latency; signals of queries are "+notYet)
+		q, isQuery := s.queryOf(v.Name, name)
+		if !isQuery && name != availability && name != latency {
+			at("", fmt.Sprintf("got %s, want availability, latency or the name of an entry of signals whose service is %q", name, v.Name))
 			continue
 		}
 		checkExpose(at, g.Expose)
@@ -288,10 +291,16 @@ func (s Settings) checkSignals(r reporter, v Service) {
 		at.unless(g.Targets.Detect >= 0, "targets.detect", "got %s, want more than 0s", g.Targets.Detect)
 		if name == availability {
 			at.unless(g.Baseline == "", "baseline", "availability has none: a failed probe is bad at once")
+			at.unless(!g.Score, "score", "availability has none: it is 0 or 1")
 		} else if _, known := complete.Baselines[g.Baseline]; g.Baseline != "" {
 			at.unless(known, "baseline", "%q is not among the baselines", g.Baseline)
 		}
-		g.complete(name, complete).Fault.check(at.under("fault."), complete.intervals(v.Name))
+		at.unless(g.Baseline == "" || q.Baseline == "" || g.Baseline == q.Baseline, "baseline", "got %q, and %q in signals; want it in one place", g.Baseline, q.Baseline)
+		intervals := complete.intervals(v.Name)
+		if isQuery {
+			intervals = []time.Duration{time.Duration(q.Interval)}
+		}
+		g.complete(name, complete).Fault.check(at.under("fault."), intervals)
 	}
 }
 

@@ -29,6 +29,7 @@ const (
 	infoInterval = iota
 	infoTimeout
 	infoStale
+	infoSignalStale
 	infoKsigma
 	infoService
 	infoSignal
@@ -41,16 +42,17 @@ const (
 // infoFamilies are what rules join to results (DETECTION 3.4).
 func infoFamilies() []family {
 	return []family{
-		infoInterval: {"probe_interval_seconds", "Time between two runs of the probe.", gauge},
-		infoTimeout:  {"probe_timeout_seconds", "Deadline of one run of the probe.", gauge},
-		infoStale:    {StaleAfter, "Age of its last run at which a result has no vote: two intervals and the timeout.", gauge},
-		infoKsigma:   {"ksigma_signal_info", "1, with unit, direction and k of the signal.", gauge},
-		infoService:  {ServiceInfo, "1, with owner, severity and dimensions of the service.", gauge},
-		infoSignal:   {SignalInfo, "1, with the mode of the signal.", gauge},
-		infoTarget:   {TargetSeconds, "Target of the stage, from the beginning of a fault.", gauge},
-		infoBound:    {DetectBound, "Proved longest time from a fault to the webhook.", gauge},
-		infoExpected: {"onefiveten_expected_observers", "Observers that should watch the service.", gauge},
-		infoObserver: {ObserverInfo, "1, with the name of the running observer.", gauge},
+		infoInterval:    {"probe_interval_seconds", "Time between two runs of the probe.", gauge},
+		infoTimeout:     {"probe_timeout_seconds", "Deadline of one run of the probe.", gauge},
+		infoStale:       {StaleAfter, "Age of its last run at which a result has no vote: two intervals and the timeout.", gauge},
+		infoSignalStale: {SignalStaleAfter, "Age of its last usable answer at which a signal has no vote: two intervals and the timeout of the query.", gauge},
+		infoKsigma:      {"ksigma_signal_info", "1, with unit, direction and k of the signal.", gauge},
+		infoService:     {ServiceInfo, "1, with owner, severity and dimensions of the service.", gauge},
+		infoSignal:      {SignalInfo, "1, with the mode of the signal.", gauge},
+		infoTarget:      {TargetSeconds, "Target of the stage, from the beginning of a fault.", gauge},
+		infoBound:       {DetectBound, "Proved longest time from a fault to the webhook.", gauge},
+		infoExpected:    {"onefiveten_expected_observers", "Observers that should watch the service.", gauge},
+		infoObserver:    {ObserverInfo, "1, with the name of the running observer.", gauge},
 	}
 }
 
@@ -84,6 +86,7 @@ func newInfo(s Settings, observer string, modules map[string]Module, proofs []Pr
 			s.signalInfo(list, v, name, proofOf(proofs, v.Name, name))
 		}
 	}
+	s.queryInfo(list, observer, proofs)
 	return list
 }
 
@@ -96,10 +99,31 @@ func (s Settings) signalInfo(list []info, v Service, name string, proof Proof) {
 		list[infoBound].add(proof.Bound.Seconds(), id...)
 	}
 	if b, ok := s.Baselines[v.Signals[name].Baseline]; ok {
+		unit := "seconds"
+		if q, ok := s.queryOf(v.Name, name); ok {
+			unit = q.Unit
+		}
 		k := strconv.FormatFloat(b.K, 'g', -1, 64)
-		list[infoKsigma].add(1, append(id, label{"unit", "seconds"}, label{"direction", string(b.Direction)}, label{"k", k})...)
+		list[infoKsigma].add(1, append(id, label{"unit", unit}, label{"direction", string(b.Direction)}, label{"k", k})...)
 	} else {
 		list[infoKsigma].add(1, append(id, label{"unit", "failures"}, label{"direction", "upper"})...)
+	}
+}
+
+// queryInfo adds what is known of the signals of queries: all of them have a
+// baseline, and those that this observer evaluates an age.
+func (s Settings) queryInfo(list []info, observer string, proofs []Proof) {
+	for _, q := range s.Signals {
+		at := slices.IndexFunc(s.Services, func(v Service) bool { return v.Name == q.Service })
+		if at < 0 {
+			continue
+		}
+		v := s.Services[at]
+		s.signalInfo(list, v, q.Name, proofOf(proofs, v.Name, q.Name))
+		if slices.Contains(v.Observers, observer) {
+			stale := 2*time.Duration(q.Interval) + s.Asking.Timeout
+			list[infoSignalStale].add(stale.Seconds(), label{"observer", observer}, label{"service", v.Name}, label{"signal", q.Name})
+		}
 	}
 }
 

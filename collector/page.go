@@ -2,11 +2,14 @@ package collector
 
 import (
 	"net/http"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/onefiveten/onefiveten/probe"
+	"github.com/onefiveten/onefiveten/sigma"
 )
 
 // sink takes the page family by family: text or protobuf.
@@ -24,10 +27,26 @@ type view struct {
 	next int // the first of p.samples that is not written yet
 }
 
-// column is one family of the exporter's own and how it is filled from a target.
+// answers is one signal of a query as one scrape sees it.
+type answers struct {
+	q     *query
+	a     *answered
+	fresh []shownMember
+}
+
+// column is one family of the exporter's own and how it is filled from a target
+// and from a signal of a query. Where a function is nil, there is nothing.
 type column struct {
 	family
-	emit func(s sink, t *target, p *snapshot)
+	emit   func(s sink, t *target, p *snapshot)
+	answer func(s sink, x *answers)
+}
+
+// place is where a verdict stands on the page: the labels beside those of its
+// target or series. One of a query names the signal itself.
+type place struct {
+	signal, lower, upper *labels
+	features             map[sigma.Feature]*labels
 }
 
 var (
@@ -35,10 +54,21 @@ var (
 	runDuration = family{"probe_run_duration_seconds", "Duration of the runs of a probe.", histogram}
 
 	reasonLabels = byReason()
-	ofSignal     = [signals]*labels{newLabels(label{"signal", availability}), newLabels(label{"signal", latency})}
-	lower        = newLabels(label{"signal", latency}, label{"bound", "lower"})
-	upper        = newLabels(label{"signal", latency}, label{"bound", "upper"})
+	ofSignal     = [signals]place{newPlace(label{"signal", availability}), newPlace(label{"signal", latency})}
+	ofQuery      = newPlace(label{})
 )
+
+// newPlace makes the labels that stand with that of the signal.
+func newPlace(signal label) place {
+	p := place{
+		signal: newLabels(signal), lower: newLabels(signal, label{"bound", "lower"}), upper: newLabels(signal, label{"bound", "upper"}),
+		features: map[sigma.Feature]*labels{},
+	}
+	for _, f := range []sigma.Feature{sigma.ShortLevel, sigma.LongLevel, sigma.InSeason} {
+		p.features[f] = newLabels(signal, label{"feature", string(f)})
+	}
+	return p
+}
 
 // byReason makes the labels of the closed set of reasons, in its order.
 func byReason() []*labels {
@@ -49,9 +79,10 @@ func byReason() []*labels {
 	return list
 }
 
-// columns gives the families that every target fills, in the order of the page.
+// columns gives the families that every target and every query fills, in the
+// order of the page.
 func columns() []column {
-	return append(resultColumns(), append(verdictColumns(), baselineColumns()...)...)
+	return slices.Concat(resultColumns(), verdictColumns(), baselineColumns(), scoreColumns(), queryColumns())
 }
 
 // resultColumns are what the runs themselves say (DETECTION 3.4).
@@ -61,21 +92,21 @@ func resultColumns() []column {
 		ofRun("probe_duration_seconds", "Duration of the last run.", func(p *snapshot) float64 { return p.duration }),
 		ofRun(LastRun, "End of the last run that was completed.", func(p *snapshot) float64 { return p.lastRun }),
 		ofRun("probe_last_success_timestamp_seconds", "End of the last run that was a success, 0: none was.", func(p *snapshot) float64 { return p.lastSuccess }),
-		{family{"probe_first_failure_timestamp_seconds", "Start of the first failed run of the fault episode, 0: there is none.", gauge}, firstFailure},
+		{family{"probe_first_failure_timestamp_seconds", "Start of the first failed run of the fault episode, 0: there is none.", gauge}, firstFailure, nil},
 		{family{"probe_attempts_total", "Runs that were completed.", counter}, func(s sink, t *target, p *snapshot) {
 			s.sample(t.labels, nil, float64(p.attempts))
-		}},
+		}, nil},
 		{family{"probe_failures_total", "Runs that failed, by reason.", counter}, func(s sink, t *target, p *snapshot) {
 			for i, n := range p.failures {
 				s.sample(t.labels, reasonLabels[i], float64(n))
 			}
-		}},
+		}, nil},
 		{family{"probe_failure_reason", "1 for the reason of the last run, while that is a failure.", gauge}, func(s sink, t *target, p *snapshot) {
 			if p.ran && !p.success {
 				s.sample(t.labels, reasonLabels[p.reason], 1)
 			}
-		}},
-		{runDuration, func(s sink, t *target, p *snapshot) { s.histogram(t.labels, t, p) }},
+		}, nil},
+		{runDuration, func(s sink, t *target, p *snapshot) { s.histogram(t.labels, t, p) }, nil},
 	}
 }
 
@@ -97,7 +128,7 @@ func ofRun(name, help string, get func(p *snapshot) float64) column {
 		if p.ran {
 			s.sample(t.labels, nil, get(p))
 		}
-	}}
+	}, nil}
 }
 
 // verdictColumns exist for every signal that can be judged.
@@ -113,53 +144,145 @@ func verdictColumns() []column {
 // ofVerdict is a gauge per signal, absent until the signal can be judged: a 0
 // would be a vote for its health.
 func ofVerdict(name, help string, get func(v *verdict) float64) column {
-	return column{family{name, help, gauge}, func(s sink, t *target, p *snapshot) {
-		for i := range p.verdicts {
-			if v := &p.verdicts[i]; v.known && v.Ready {
-				s.sample(t.labels, ofSignal[i], get(v))
+	return column{
+		family{name, help, gauge},
+		func(s sink, t *target, p *snapshot) {
+			for i := range p.verdicts {
+				if v := &p.verdicts[i]; v.known && v.Ready {
+					s.sample(t.labels, ofSignal[i].signal, get(v))
+				}
 			}
-		}
-	}}
+		},
+		func(s sink, x *answers) {
+			for i := range x.fresh {
+				if v := &x.fresh[i].verdict; v.known && v.Ready {
+					s.sample(x.fresh[i].labels, nil, get(v))
+				}
+			}
+		},
+	}
 }
+
+// emitter writes what one verdict gives to a family.
+type emitter func(s sink, common *labels, at *place, v *verdict)
 
 // baselineColumns exist for signals with a baseline that are exposed in full.
 func baselineColumns() []column {
 	return []column{
-		ofBaseline("ksigma_value", "The last sample.", func(s sink, t *target, v *verdict) { s.sample(t.labels, ofSignal[ofLatency], v.value) }),
-		ofBaseline("ksigma_baseline_samples", "Samples in the baseline.", func(s sink, t *target, v *verdict) { s.sample(t.labels, ofSignal[ofLatency], float64(v.Samples)) }),
-		ofBaseline("ksigma_mean", "Mean of the baseline before the last sample.", func(s sink, t *target, v *verdict) {
+		ofBaseline("ksigma_value", "The last sample.", func(s sink, common *labels, at *place, v *verdict) { s.sample(common, at.signal, v.value) }),
+		ofBaseline("ksigma_baseline_samples", "Samples in the baseline.", func(s sink, common *labels, at *place, v *verdict) {
+			s.sample(common, at.signal, float64(v.Samples))
+		}),
+		ofBaseline("ksigma_mean", "Mean of the baseline before the last sample.", func(s sink, common *labels, at *place, v *verdict) {
 			if v.Samples > 0 {
-				s.sample(t.labels, ofSignal[ofLatency], v.Mean)
+				s.sample(common, at.signal, v.Mean)
 			}
 		}),
-		ofBaseline("ksigma_stddev", "Sample standard deviation of the baseline before the last sample.", func(s sink, t *target, v *verdict) {
+		ofBaseline("ksigma_stddev", "Sample standard deviation of the baseline before the last sample.", func(s sink, common *labels, at *place, v *verdict) {
 			if v.Samples > 1 {
-				s.sample(t.labels, ofSignal[ofLatency], v.StdDev)
+				s.sample(common, at.signal, v.StdDev)
 			}
 		}),
-		ofBaseline("ksigma_threshold", "Beyond this value a sample is an anomaly.", func(s sink, t *target, v *verdict) {
+		ofBaseline("ksigma_threshold", "Beyond this value a sample is an anomaly.", func(s sink, common *labels, at *place, v *verdict) {
 			if v.HasLower {
-				s.sample(t.labels, lower, v.Lower)
+				s.sample(common, at.lower, v.Lower)
 			}
 			if v.HasUpper {
-				s.sample(t.labels, upper, v.Upper)
+				s.sample(common, at.upper, v.Upper)
 			}
 		}),
-		ofBaseline("ksigma_anomaly", "1 if the last sample was beyond its threshold, else 0.", func(s sink, t *target, v *verdict) {
+		ofBaseline("ksigma_anomaly", "1 if the last sample was beyond its threshold, else 0.", func(s sink, common *labels, at *place, v *verdict) {
 			if v.Ready {
-				s.sample(t.labels, ofSignal[ofLatency], flag(v.Anomaly))
+				s.sample(common, at.signal, flag(v.Anomaly))
 			}
 		}),
 	}
 }
 
-// ofBaseline is a family of the one signal that has a baseline.
-func ofBaseline(name, help string, emit func(s sink, t *target, v *verdict)) column {
-	return column{family{name, help, gauge}, func(s sink, t *target, p *snapshot) {
-		if v := &p.verdicts[ofLatency]; t.full[ofLatency] && v.known {
-			emit(s, t, v)
+// ofBaseline is a family of the signals that have a baseline.
+func ofBaseline(name, help string, emit emitter) column {
+	return column{
+		family{name, help, gauge},
+		func(s sink, t *target, p *snapshot) {
+			if v := &p.verdicts[ofLatency]; t.full[ofLatency] && v.known {
+				emit(s, t.labels, &ofSignal[ofLatency], v)
+			}
+		},
+		func(s sink, x *answers) {
+			if x.q.full {
+				x.each(s, emit)
+			}
+		},
+	}
+}
+
+// each writes what every series gives.
+func (x *answers) each(s sink, emit emitter) {
+	for i := range x.fresh {
+		if m := &x.fresh[i]; m.verdict.known {
+			emit(s, m.labels, &ofQuery, &m.verdict)
 		}
-	}}
+	}
+}
+
+// scoreColumns exist for signals with a score, whatever is exposed of them. They
+// show the most unusual sample of the last fault window.
+func scoreColumns() []column {
+	plain := func(get func(f *sigma.Finding) float64) emitter {
+		return func(s sink, common *labels, at *place, v *verdict) { s.sample(common, at.signal, get(&v.finding)) }
+	}
+	feature := func(get func(f *sigma.Finding) float64) emitter {
+		return func(s sink, common *labels, at *place, v *verdict) {
+			s.sample(common, at.features[v.finding.Feature], get(&v.finding))
+		}
+	}
+	return []column{
+		ofScore("ksigma_score", "How unusual the most unusual sample of the last fault window was, 0 to below 1.", plain(func(f *sigma.Finding) float64 { return f.Score })),
+		ofScore("ksigma_score_rarity", "Share of the samples before that one which were as far off, a ratio from 0 to 1.", plain(func(f *sigma.Finding) float64 { return f.Rarity })),
+		ofScore("ksigma_score_value", "Value of the feature that was farthest off at that sample.", feature(func(f *sigma.Finding) float64 { return f.Value })),
+		ofScore("ksigma_score_mean", "Mean of that feature before that sample.", feature(func(f *sigma.Finding) float64 { return f.Mean })),
+		ofScore("ksigma_score_stddev", "Sample standard deviation of that feature before that sample.", feature(func(f *sigma.Finding) float64 { return f.StdDev })),
+		ofScore("ksigma_score_distance", "Standard deviations between value and mean of that feature.", feature(func(f *sigma.Finding) float64 { return f.Distance })),
+	}
+}
+
+// ofScore is a family of the signals that have a score: from the sample on at which
+// one of their features could be compared with its past.
+func ofScore(name, help string, emit emitter) column {
+	known := func(v *verdict) bool { return v.known && ofQuery.features[v.finding.Feature] != nil }
+	return column{
+		family{name, help, gauge},
+		func(s sink, t *target, p *snapshot) {
+			if t.rules[ofLatency].score && known(&p.verdicts[ofLatency]) {
+				emit(s, t.labels, &ofSignal[ofLatency], &p.verdicts[ofLatency])
+			}
+		},
+		func(s sink, x *answers) {
+			if x.q.rules.score {
+				x.each(s, func(s sink, common *labels, at *place, v *verdict) {
+					if known(v) {
+						emit(s, common, at, v)
+					}
+				})
+			}
+		},
+	}
+}
+
+// queryColumns are about each signal of a query as a whole.
+func queryColumns() []column {
+	return []column{
+		{family{SignalLastRun, "Last time that the query of the signal gave a usable answer.", gauge}, nil, func(s sink, x *answers) {
+			if x.a.lastRun > 0 {
+				s.sample(x.q.labels, nil, x.a.lastRun)
+			}
+		}},
+		{family{"signal_up", "1 if the last query of the signal gave a usable answer, else 0.", gauge}, nil, func(s sink, x *answers) {
+			if x.a.ended {
+				s.sample(x.q.labels, nil, flag(x.a.up))
+			}
+		}},
+	}
 }
 
 // ownFamilies are the names that no prober may use.
@@ -173,8 +296,9 @@ func ownFamilies() []family {
 
 // buffers are kept between scrapes.
 type buffers struct {
-	views []view
-	text  []byte
+	views   []view
+	answers []answers
+	text    []byte
 }
 
 // ServeHTTP answers with /metrics/probes: text format 0.0.4, or protobuf for
@@ -222,6 +346,7 @@ func (c *Collector) write(s sink, b *buffers) error {
 		views = append(views, view{t: t, p: t.state.shown.Load()})
 	}
 	b.views = views
+	b.answers = tb.answers(b.answers[:0])
 	for i := range tb.info {
 		f := &tb.info[i]
 		s.begin(&f.family)
@@ -232,9 +357,7 @@ func (c *Collector) write(s sink, b *buffers) error {
 	for i := range c.columns {
 		col := &c.columns[i]
 		s.begin(&col.family)
-		for _, v := range views {
-			col.emit(s, v.t, v.p)
-		}
+		col.write(s, views, b.answers)
 	}
 	// Asked for after the snapshots, so that no sample is of an unknown family.
 	for _, f := range c.families.all() {
@@ -242,7 +365,36 @@ func (c *Collector) write(s sink, b *buffers) error {
 		writeSamples(s, f, views)
 	}
 	clear(views) // the buffer must not keep targets alive
+	clear(b.answers)
 	return s.end()
+}
+
+// answers looks at each signal of a query once. Verdicts that are too old are no
+// part of it: nobody knows whether they still hold.
+func (tb *table) answers(list []answers) []answers {
+	if len(tb.queries) == 0 {
+		return list
+	}
+	now := time.Now()
+	for _, q := range tb.queries {
+		a := q.state.shown.Load()
+		list = append(list, answers{q, a, a.fresh(now)})
+	}
+	return list
+}
+
+// write gives the family of every target, and then of every query.
+func (col *column) write(s sink, views []view, all []answers) {
+	if col.emit != nil {
+		for _, v := range views {
+			col.emit(s, v.t, v.p)
+		}
+	}
+	if col.answer != nil {
+		for i := range all {
+			col.answer(s, &all[i])
+		}
+	}
 }
 
 // writeSamples writes one family of the probers. Samples are sorted by family.

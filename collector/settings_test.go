@@ -129,7 +129,7 @@ probe.yml:2: expose: got "all", want minimal or full
 probe.yml:3: backend: promql: known, not yet available
 probe.yml:4: duration_buckets[1]: got 0.1, want seconds above 0 that rise
 probe.yml:4: duration_buckets[2]: got -1, want seconds above 0 that rise
-probe.yml:5: signals: known, not yet available
+probe.yml:5: signals[0].service: no service, want the one that the signal is of
 probe.yml:7: baselines.default.direction: got "left", want upper, lower or both
 probe.yml:7: baselines.default.floor: got -2, want 0 or more
 probe.yml:7: baselines.default.hold: got 15m, want at most 5s, half of the window of 10s: a fault must leave something to judge it by; shorten hold, or lengthen the window
@@ -157,7 +157,7 @@ probe.yml:15: services[0].signals.availability.fault.min_anomalies: got 0, want 
 probe.yml:15: services[0].signals.availability.mode: got "loud", want page or ticket
 probe.yml:16: services[0].signals.latency.baseline: "none" is not among the baselines
 probe.yml:16: services[0].signals.latency.fault.cap: got 0.6, want the floor of 0.8 or more
-probe.yml:17: services[0].signals.queue: got queue, want availability or latency; signals of queries are known, not yet available
+probe.yml:17: services[0].signals.queue: got queue, want availability, latency or the name of an entry of signals whose service is "shop"
 probe.yml:18: services[1].name: name "shop" stands twice in services
 probe.yml:19: services[2].name: name "", want a text in UTF-8
 probe.yml:21: probes[0].module: no module named
@@ -189,7 +189,7 @@ probe.yml:30: probes[4].targets: no target, want at least one, or file_sd or htt
 
 // The command hands every signal on, those with a mistake too: all mistakes are
 // told at once.
-func TestSettings_ASignalOfALaterWorkCanBeHandedOn(t *testing.T) {
+func TestSettings_ASignalWithoutItsQueryCanBeHandedOn(t *testing.T) {
 	s, err := load(strings.Replace(shop, "owner: team-shop", "owner: team-shop, signals: {queue: {mode: ticket, fault: {cap: 0.3}}}", 1))
 	if err == nil {
 		t.Fatal("the signal was taken")

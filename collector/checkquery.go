@@ -1,0 +1,138 @@
+package collector
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// mostSeries is the largest max_series: each holds a window of its own.
+const mostSeries = 100_000
+
+// checkQueries looks at each entry of signals.
+func (s Settings) checkQueries(r reporter) {
+	first := map[queryKey]int{}
+	for i, q := range s.Signals {
+		at := r.under("signals[%d].", i)
+		q.check(at)
+		v := slices.IndexFunc(s.Services, func(v Service) bool { return v.Name == q.Service })
+		before, double := first[queryKey{q.Service, q.Name}]
+		switch {
+		case q.Service == "":
+			at("service", "no service, want the one that the signal is of")
+		case v < 0:
+			at("service", fmt.Sprintf("%q is not among the services", q.Service))
+		case double:
+			at("name", fmt.Sprintf("%q is a signal of service %q already, as signals[%d]", q.Name, q.Service, before))
+		default:
+			first[queryKey{q.Service, q.Name}] = i
+			q.checkLabels(at, s.Services[v])
+		}
+		_, known := s.Complete("self").Baselines[q.Baseline]
+		at.unless(q.Baseline == "" || known, "baseline", "%q is not among the baselines", q.Baseline)
+	}
+}
+
+// check looks at one entry by itself.
+func (q Query) check(r reporter) {
+	r.unless(q.Name != "" && utf8.ValidString(q.Name), "name", "got %q, want a text in UTF-8", q.Name)
+	r.unless(q.Name != availability && q.Name != latency, "name", "%q is a signal of every probe; want another name", q.Name)
+	interval, scraped := time.Duration(q.Interval), time.Duration(q.ScrapeInterval)
+	r.unless(interval >= time.Second, "interval", "got %s, want 1s or more", q.Interval)
+	r.unless(scraped >= 0, "scrape_interval", "got %s, want 1s or more", q.ScrapeInterval)
+	r.unless(scraped <= interval, "interval", "got %s, want the scrape_interval of %s or more: the same sample would be judged twice", q.Interval, q.ScrapeInterval)
+	r.unless(utf8.ValidString(q.Unit), "unit", "got %q, want a text in UTF-8", q.Unit)
+	r.unless(q.MaxSeries >= 1 && q.MaxSeries <= mostSeries, "max_series", "got %d, want 1 to %d", q.MaxSeries, mostSeries)
+	q.Range.check(r.under("range."))
+	if _, err := q.parsed(); err != nil {
+		r("expr", err.Error())
+	}
+}
+
+// check wants numbers between which something lies.
+func (g Range) check(r reporter) {
+	finite := func(key string, v *float64) bool {
+		ok := v == nil || !math.IsNaN(*v) && !math.IsInf(*v, 0)
+		r.unless(ok, key, "got %v, want a number; leave it out where there is no end", written(v))
+		return ok
+	}
+	low, high := finite("min", g.Min), finite("max", g.Max)
+	if low && high && g.Min != nil && g.Max != nil {
+		r.unless(*g.Min < *g.Max, "max", "got %v, want more than the min of %v", *g.Max, *g.Min)
+	}
+}
+
+// parsed reads the expression, whose value must be one that an instant query
+// answers with numbers.
+func (q Query) parsed() (parser.Expr, error) {
+	if strings.TrimSpace(q.Expr) == "" {
+		return nil, errors.New("no expression")
+	}
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(q.Expr)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", cut(q.Expr), err)
+	}
+	if t := expr.Type(); t != parser.ValueTypeVector && t != parser.ValueTypeScalar {
+		return nil, fmt.Errorf("got a %s, want an instant vector or a scalar", parser.DocumentedType(t))
+	}
+	return expr, nil
+}
+
+// checkLabels refuses an aggregation that leaves labels which no series of the
+// service may carry: each answer would be refused.
+func (q Query) checkLabels(r reporter, v Service) {
+	expr, err := q.parsed()
+	if err != nil {
+		return // it has been told
+	}
+	var extra []string
+	for _, name := range kept(expr) {
+		if name != "service" && !slices.Contains(v.Dimensions, name) {
+			extra = append(extra, name)
+		}
+	}
+	r.unless(len(extra) == 0, "expr", "it leaves the labels %s, want service and the dimensions of the service alone: %s",
+		strings.Join(extra, ", "), strings.Join(v.Dimensions, ", "))
+}
+
+// kept gives the labels that the outermost aggregation keeps, as far as it says
+// so: topk and its like keep those of their argument.
+func kept(expr parser.Expr) []string {
+	switch e := expr.(type) {
+	case *parser.ParenExpr:
+		return kept(e.Expr)
+	case *parser.UnaryExpr:
+		return kept(e.Expr)
+	case *parser.BinaryExpr:
+		if e.LHS.Type() == parser.ValueTypeScalar {
+			return kept(e.RHS)
+		} else if e.RHS.Type() == parser.ValueTypeScalar {
+			return kept(e.LHS)
+		}
+	case *parser.AggregateExpr:
+		if e.Without || slices.Contains([]parser.ItemType{parser.TOPK, parser.BOTTOMK, parser.LIMITK, parser.LIMIT_RATIO}, e.Op) {
+			return nil
+		}
+		if name, ok := e.Param.(*parser.StringLiteral); ok && e.Op == parser.COUNT_VALUES {
+			return append(slices.Clone(e.Grouping), name.Val)
+		}
+		return e.Grouping
+	}
+	return nil
+}
+
+// queryOf gives the entry of signals that a signal of a service is, and false for
+// one that probes give.
+func (s Settings) queryOf(service, signal string) (Query, bool) {
+	i := slices.IndexFunc(s.Signals, func(q Query) bool { return q.Service == service && q.Name == signal })
+	if i < 0 || signal == availability || signal == latency {
+		return Query{}, false
+	}
+	return s.Signals[i], true
+}
