@@ -73,7 +73,7 @@ type Score struct {
 	n           uint64
 	short, long level
 	features    [3]trace // of the short level, the long one, and the season
-	hours       hours
+	hours       hourly
 	tail        tail
 	seen        extent
 	onset       onset
@@ -96,7 +96,7 @@ func (s *Score) Add(t time.Time, v float64) Finding {
 	s.n++
 	s.short.add(s.n, shortOver, v)
 	s.long.add(s.n, longOver, v)
-	hour := hourOf(t.In(s.zone))
+	_, hour := hourOf(t.UnixNano(), s.zone)
 	usual, known := s.hours.mean(hour)
 	s.hours.add(hour, v)
 
@@ -201,29 +201,21 @@ func (p *trace) add(y float64) {
 	p.variance = (1 - a) * (p.variance + a*d*d)
 }
 
-// hours are the means of every hour of working days and of weekends.
-type hours struct {
+// hourly are the means of every hour of working days and of weekends.
+type hourly struct {
 	means  [48]float64
 	counts [48]uint16 // no more than it takes to reach lastingHour
 }
 
-// hourOf is the place of an hour of the season in hours.
-func hourOf(t time.Time) int {
-	if day := t.Weekday(); day == time.Saturday || day == time.Sunday {
-		return 24 + t.Hour()
-	}
-	return t.Hour()
-}
-
 // mean tells whether the hour is known, and its mean; 0 if it is not.
-func (h *hours) mean(hour int) (mean float64, known bool) {
+func (h *hourly) mean(hour uint8) (mean float64, known bool) {
 	if h.counts[hour] < knownHour {
 		return 0, false
 	}
 	return h.means[hour], true
 }
 
-func (h *hours) add(hour int, v float64) {
+func (h *hourly) add(hour uint8, v float64) {
 	n := min(h.counts[hour]+1, lasting)
 	h.counts[hour] = n
 	h.means[hour] += max(1/float64(n), 1/lastingHour) * (v - h.means[hour])
