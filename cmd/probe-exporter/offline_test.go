@@ -60,11 +60,12 @@ FILE:8: probes[0].targets[0].url: got "", want an address
 FILE:9: probes[1].file_sd.files[0]: got "x", want a name that ends in .json, .yml or .yaml
 FILE:9: probes[1].name: name "p" stands twice in probes
 FILE:9: probes[1].service: "nobody" is not among the services
-FILE:10: signals: known, not yet available
+FILE:10: signals[0].expr: no expression
+FILE:10: signals[0].service: no service, want the one that the signal is of
 FILE:12: services[0].dimensions: "zone": known, not yet available
 FILE:12: services[0].dimensions: got [zone], want node among them
 FILE:12: services[0].signals.availability.fault.cap: got 2, want above 0 and below 1
-probe-exporter: FILE has mistakes: 16
+probe-exporter: FILE has mistakes: 17
 `
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(strings.ReplaceAll(stderr, file, "FILE"), "\n")); diff != "" || code != 1 || stdout != "" {
 		t.Errorf("ended with %d, printed %s\n%s", code, stdout, diff)

@@ -144,7 +144,11 @@ func (e *exporter) take() error {
 	if err != nil {
 		return err
 	}
-	if err := e.collector.Apply(s.Settings, s.modules(probers), s.proofs(), nil); err != nil {
+	source, err := s.source()
+	if err != nil {
+		return err
+	}
+	if err := e.collector.Apply(s.Settings, s.modules(probers), s.proofs(), source); err != nil {
 		return fmt.Errorf("applying %s: %w", e.files, err)
 	}
 	modules := make(map[string]*probe.Module, len(s.Modules))

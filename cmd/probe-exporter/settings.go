@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"maps"
@@ -36,14 +37,18 @@ type settings struct {
 	places   *config.Places
 }
 
-// prometheusSection is the section prometheus:: what the rules reckon with, and how
-// check asks.
+// prometheusSection is the section prometheus:: what the rules reckon with, and whom
+// signals and check ask how.
 type prometheusSection struct {
 	URL              string                    `yaml:"url,omitempty"`
 	HTTPConfig       *pconfig.HTTPClientConfig `yaml:"http_config,omitempty"`
-	Timeout          model.Duration            `yaml:"timeout,omitempty"` // of one question; default 2s
+	Timeout          model.Duration            `yaml:"timeout,omitempty"`     // of one question; default 2s
+	Concurrency      int                       `yaml:"concurrency,omitempty"` // queries of signals that may be open at once; default 4
 	rules.Prometheus `yaml:",inline"`
 }
+
+// defaultConcurrency is the default of prometheus.concurrency.
+const defaultConcurrency = 4
 
 // load reads the settings as the observer sees them. Without a name the first
 // of the listed observers stands for all: what is checked and generated is the
@@ -59,7 +64,7 @@ func load(from files, observer string) (*settings, error) {
 // parse is load of files that have been read.
 func parse(read *sources, observer string) (*settings, error) {
 	s := &settings{
-		Prometheus: prometheusSection{Prometheus: rules.DefaultPrometheus()}, Alertmanager: rules.DefaultAlertmanager(),
+		Prometheus: prometheusSection{Prometheus: rules.DefaultPrometheus(), Concurrency: defaultConcurrency}, Alertmanager: rules.DefaultAlertmanager(),
 		observer: observer, listed: observer != "", hash: read.hash(), missing: read.missing,
 	}
 	if err := config.ParseAll(read.all, s); err != nil {
@@ -92,6 +97,7 @@ func (s *settings) setDirectories() {
 func (s *settings) Check(report func(path, text string)) {
 	// Here the files have been read and nothing has looked at the name yet.
 	s.name()
+	s.Asking = collector.Asking{Timeout: time.Duration(s.Prometheus.Timeout), Concurrency: s.Prometheus.Concurrency}
 	tell := report
 	report = func(path, text string) { tell(path, s.owned(path, text)) }
 	heard := map[string]bool{}
@@ -117,6 +123,7 @@ func (s *settings) Check(report func(path, text string)) {
 	s.CheckModules(s.modules(nil), hear)
 	s.checkTargets(hear)
 	s.Prometheus.check(hear)
+	s.checkSignals(hear)
 	if s.listed && len(s.Observers) > 0 && !slices.Contains(s.Observers, s.observer) {
 		hear("observers", fmt.Sprintf("%q, the --observer of this exporter, is not listed: %s", s.observer, strings.Join(s.Observers, ", ")))
 	}
@@ -147,16 +154,88 @@ func (p prometheusSection) check(report func(path, text string)) {
 			report("prometheus."+path, config.Masked(text))
 		}
 	})
+	if p.Concurrency < 1 || p.Concurrency > 1000 {
+		report("prometheus.concurrency", fmt.Sprintf("got %d, want 1 to 1000", p.Concurrency))
+	}
+}
+
+// checkSignals wants somebody whom the signals can ask, and an answer before the
+// next question.
+func (s *settings) checkSignals(report func(path, text string)) {
+	if len(s.Signals) > 0 && s.Prometheus.URL == "" {
+		report("signals", "there is nobody to ask: want prometheus.url")
+	}
+	for i, q := range s.Signals {
+		if d := model.Duration(s.Complete(s.observer).Asking.Timeout); q.Interval > 0 && d > q.Interval {
+			report(fmt.Sprintf("signals[%d].interval", i), fmt.Sprintf("got %s, want prometheus.timeout of %s or more", q.Interval, d))
+		}
+	}
+}
+
+// source is the Prometheus that signals are read from, nil where none is named.
+func (s *settings) source() (collector.Source, error) {
+	if s.Prometheus.URL == "" {
+		return nil, nil
+	}
+	client, err := promapi.New(promapi.Settings{
+		Name: config.Masked(s.Prometheus.URL), URL: s.Prometheus.URL, HTTPConfig: s.Prometheus.HTTPConfig, Timeout: s.Prometheus.Timeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return discreet{client}, nil
+}
+
+// discreet is a Prometheus whose errors, which end in the log, show no password of
+// an address.
+type discreet struct{ collector.Source }
+
+// Query is that of the source.
+func (d discreet) Query(ctx context.Context, query string) ([]promapi.Point, error) {
+	points, err := d.Source.Query(ctx, query)
+	return points, discreetly(err)
+}
+
+// Range is that of the source.
+func (d discreet) Range(ctx context.Context, query string, from, to time.Time, step time.Duration) ([]promapi.Track, error) {
+	tracks, err := d.Source.Range(ctx, query, from, to, step)
+	return tracks, discreetly(err)
+}
+
+// maskedError is an error with another text.
+type maskedError struct {
+	error
+	text string
+}
+
+// Error is the text.
+func (e maskedError) Error() string { return e.text }
+
+// Unwrap gives the error itself, for those who ask what kind it is.
+func (e maskedError) Unwrap() error { return e.error }
+
+// discreetly masks the addresses in the text of an error.
+func discreetly(err error) error {
+	if err == nil {
+		return nil
+	}
+	return maskedError{err, config.Masked(err.Error())}
 }
 
 // checkDoubles reports names that stand in two files, with both.
 func (s *settings) checkDoubles(report func(path, text string)) {
-	probes, services := map[string]string{}, map[string]string{}
+	probes, services, signals := map[string]string{}, map[string]string{}, map[string]map[string]string{}
 	for i, p := range s.Probes {
 		s.checkDouble(probes, fmt.Sprintf("probes[%d].name", i), p.Name, report)
 	}
 	for i, v := range s.Services {
 		s.checkDouble(services, fmt.Sprintf("services[%d].name", i), v.Name, report)
+	}
+	for i, q := range s.Signals {
+		if signals[q.Service] == nil {
+			signals[q.Service] = map[string]string{}
+		}
+		s.checkDouble(signals[q.Service], fmt.Sprintf("signals[%d].name", i), q.Name, report)
 	}
 }
 
