@@ -357,6 +357,9 @@ func (q *query) ask(ctx context.Context, c *Collector) {
 	got := answer{began: time.Now()}
 	got.points, got.err = q.source.Query(limited, q.expr)
 	got.ended = time.Now()
+	if got.err == nil {
+		got.err = limited.Err() // an answer that comes too late is none
+	}
 	if ctx.Err() == nil && c.asks(q.state) {
 		q.state.take(c, got)
 	}
