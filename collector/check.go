@@ -119,13 +119,18 @@ func (s Settings) slowest(baseline string) (service string, longest time.Duratio
 	return service, longest
 }
 
-// feeding are the intervals of the probes whose latency a baseline judges, each
-// once.
+// feeding are the intervals of the probes whose latency a baseline judges, and of
+// the queries that it judges, each once.
 func (s Settings) feeding(baseline string) []time.Duration {
 	var all []time.Duration
 	for _, v := range s.Services {
 		if v.Signals[latency].Baseline == baseline {
 			all = append(all, s.intervals(v.Name)...)
+		}
+		for _, q := range s.Signals {
+			if q.Service == v.Name && v.Signals[q.Name].Baseline == baseline && q.Interval > 0 {
+				all = append(all, time.Duration(q.Interval))
+			}
 		}
 	}
 	slices.Sort(all)
