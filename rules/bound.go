@@ -5,15 +5,13 @@ import (
 	"fmt"
 	"math"
 	"time"
-
-	"github.com/onefiveten/onefiveten/sigma"
 )
 
 // Bound is the longest time from the beginning of a total failure to the
 // webhook, for one signal of one service by its slowest probe (DETECTION 6).
 type Bound struct {
 	Service, Signal, Mode string
-	Probe                 string // the one that is slowest, or is refused
+	Probe                 string // the one that is slowest, or is refused; empty for a signal of a query
 	Target, Total         time.Duration
 	Terms                 []Term // their sum is Total
 	Samples, Bad          int    // n and m: the fault window holds n, m in a row turn the gauge
@@ -24,13 +22,12 @@ type Bound struct {
 	path    string        // of the signal, in the configuration
 	service time.Duration // target of the service, which a signal of its own may exceed
 
-	interval, timeout time.Duration // of Probe
-	fault             sigma.Fault   // with Cap
+	chain chain // with Cap
 }
 
 // Term is one addend of a bound.
 type Term struct {
-	Name   string // P, d_p, (m-1)·P, S, d_s, E, d_e, Q, G, p·PT or t_wh
+	Name   string // one of those that the legend of Table explains
 	Length time.Duration
 }
 
@@ -58,10 +55,7 @@ func Prove(s Spec) []Bound {
 
 // prove gives the bound of one signal by its slowest probe, at one cap for all.
 func (s Spec) prove(v Service, g Signal) Bound {
-	var all []chain
-	for _, p := range v.Probes {
-		all = append(all, s.chain(v, g, p))
-	}
+	all := s.chains(v, g)
 	if len(all) == 0 {
 		return Bound{Service: v.Name, Signal: g.Name, Mode: g.Mode, Target: target(v, g), Refusal: "no probe watches the service"}
 	}
@@ -74,10 +68,10 @@ func (s Spec) prove(v Service, g Signal) Bound {
 		}
 	}
 	var worst Bound
-	for _, c := range all {
+	for i, c := range all {
 		c.given = c.signal.Fault.Cap > 0
 		c.signal.Fault.Cap = g.Fault.Cap
-		if b := c.bound(); worst.Probe == "" || worse(b, worst) {
+		if b := c.bound(); i == 0 || worse(b, worst) {
 			worst = b
 		}
 	}
@@ -118,20 +112,44 @@ func (s Spec) CheckBounds(report func(path, text string)) {
 // target is that of the signal, else that of its service.
 func target(v Service, g Signal) time.Duration { return cmp.Or(g.Detect, v.Detect) }
 
-// chain is the way of one sample from a probe to the webhook. Each part of it
-// may have begun just before what it waits for: the worst case is the sum of all
-// intervals and of the time that each part takes.
+// chain is the way of one sample from a probe or a query to the webhook. Each
+// part of it may have begun just before what it waits for: the worst case is the
+// sum of all intervals and of the time that each part takes.
 type chain struct {
 	service Service
 	signal  Signal
-	probe   Probe
 	spec    Spec
 	given   bool // the cap was written by hand
+
+	probe             string        // its name; empty: the samples are answers to signal.Query
+	interval, timeout time.Duration // P and d_p, of a query P_q and d_q
+
+	source, sourceTimeout, reach time.Duration // S_src, d_src and R of a query
 }
 
-// chain begins the way of one signal at one probe.
-func (s Spec) chain(v Service, g Signal, p Probe) chain {
-	return chain{service: v, signal: g, probe: p, spec: s}
+// chains are the ways of one signal: one for each probe of the service, or the one
+// of its query.
+func (s Spec) chains(v Service, g Signal) []chain {
+	if q := g.Query; q != nil {
+		reach, _ := Reach(q.Expr) // Check has reported what cannot be read
+		return []chain{{
+			service: v, signal: g, spec: s, interval: q.Interval, timeout: q.Timeout,
+			source: q.Source, sourceTimeout: q.SourceTimeout, reach: reach,
+		}}
+	}
+	var all []chain
+	for _, p := range v.Probes {
+		all = append(all, chain{service: v, signal: g, spec: s, probe: p.Name, interval: p.Interval, timeout: p.Timeout})
+	}
+	return all
+}
+
+// sampler is what takes the samples, as the configuration names it.
+func (c chain) sampler() string {
+	if q := c.signal.Query; q != nil {
+		return q.Path
+	}
+	return fmt.Sprintf("probe %q", c.probe)
 }
 
 // target is what the whole way may take.
@@ -140,18 +158,30 @@ func (c chain) target() time.Duration { return target(c.service, c.signal) }
 // terms is the formula of DETECTION 6.2 for backend exporter, with F = 0.
 func (c chain) terms(m int) []Term {
 	p, a := c.spec.Prometheus, c.spec.Alertmanager
+	return append(
+		c.sampled(m),
+		Term{"S", time.Duration(p.Scrape.Interval)},
+		Term{"d_s", p.Scrape.Wait()},
+		Term{"E", time.Duration(p.Evaluation.Interval)},
+		Term{"d_e", time.Duration(p.Evaluation.Delay)},
+		Term{"Q", time.Duration(p.Evaluation.QueryOffset)},
+		Term{"G", time.Duration(a.GroupWait)},
+		Term{"p·PT", time.Duration(a.Peers-1) * time.Duration(a.PeerTimeout)},
+		Term{"t_wh", time.Duration(a.Webhook.Delay)},
+	)
+}
+
+// sampled is the part of the way up to the end of the m-th bad sample. Before the
+// first query that is told something bad lie the scrape of what it reads and the
+// good past that its expression still reads.
+func (c chain) sampled(m int) []Term {
+	wait := time.Duration(m-1) * c.interval
+	if c.signal.Query == nil {
+		return []Term{{"P", c.interval}, {"d_p", c.timeout}, {"(m-1)·P", wait}}
+	}
 	return []Term{
-		{"P", c.probe.Interval},
-		{"d_p", c.probe.Timeout},
-		{"(m-1)·P", time.Duration(m-1) * c.probe.Interval},
-		{"S", time.Duration(p.Scrape.Interval)},
-		{"d_s", p.Scrape.Wait()},
-		{"E", time.Duration(p.Evaluation.Interval)},
-		{"d_e", time.Duration(p.Evaluation.Delay)},
-		{"Q", time.Duration(p.Evaluation.QueryOffset)},
-		{"G", time.Duration(a.GroupWait)},
-		{"p·PT", time.Duration(a.Peers-1) * time.Duration(a.PeerTimeout)},
-		{"t_wh", time.Duration(a.Webhook.Delay)},
+		{"S_src", c.source}, {"d_src", c.sourceTimeout}, {"R", c.reach},
+		{"P_q", c.interval}, {"d_q", c.timeout}, {"(m-1)·P_q", wait},
 	}
 }
 
@@ -164,7 +194,7 @@ func (c chain) total(m int) time.Duration {
 	return sum
 }
 
-// rest is T without (m-1)·P: what the target must leave even if the first bad
+// rest is T without (m-1)·P or (m-1)·P_q: what the target must leave even if the first bad
 // sample were enough.
 func (c chain) rest() time.Duration { return c.total(1) }
 
@@ -174,14 +204,14 @@ func (c chain) within() int {
 	if left < 0 {
 		return 0
 	}
-	return int(left/c.probe.Interval) + 1
+	return int(left/c.interval) + 1
 }
 
 // least is the smallest m that any cap allows; 0 when no number of samples does.
 func (c chain) least() int {
 	f := c.signal.Fault
 	f.Cap = f.Floor
-	return f.Bad(c.probe.Interval)
+	return f.Bad(c.interval)
 }
 
 // solve gives the largest cap that meets the target (DETECTION 6.3), and the
@@ -190,7 +220,7 @@ func (c chain) solve() float64 {
 	f := c.signal.Fault
 	for k := c.most(); k >= 1; k-- {
 		f.Cap = float64(k) / capSteps
-		if m := f.Bad(c.probe.Interval); f.Cap >= f.Floor && m > 0 && m <= c.within() {
+		if m := f.Bad(c.interval); f.Cap >= f.Floor && m > 0 && m <= c.within() {
 			return f.Cap
 		}
 	}
@@ -209,11 +239,11 @@ func (c chain) most() int {
 // bound fills in all figures for the cap that the signal has by now.
 func (c chain) bound() Bound {
 	f := c.signal.Fault
-	m := f.Bad(c.probe.Interval)
+	m := f.Bad(c.interval)
 	b := Bound{
-		Service: c.service.Name, Signal: c.signal.Name, Mode: c.signal.Mode, Probe: c.probe.Name,
-		Target: c.target(), Samples: f.Slots(c.probe.Interval) + 1, Bad: m, Cap: f.Cap,
-		interval: c.probe.Interval, timeout: c.probe.Timeout, fault: f,
+		Service: c.service.Name, Signal: c.signal.Name, Mode: c.signal.Mode, Probe: c.probe,
+		Target: c.target(), Samples: f.Slots(c.interval) + 1, Bad: m, Cap: f.Cap,
+		chain: c,
 	}
 	if m == 0 {
 		b.Refusal = c.never()
@@ -223,7 +253,7 @@ func (c chain) bound() Bound {
 	b.Refusal = c.refusal(m)
 	// Samples that are older than the window no longer count; those that end too
 	// late to be told within the target do not either.
-	b.Loss = loss(min(c.within(), f.Slots(c.probe.Interval)), m)
+	b.Loss = loss(min(c.within(), f.Slots(c.interval)), m)
 	return b
 }
 

@@ -229,7 +229,7 @@ func TestLoss_IsWhatIsFoundWithinTheTarget(t *testing.T) {
 // run is one way of a fault through probes, scrapes and evaluations. It counts
 // bad samples of a window of n by itself and knows nothing of the formula.
 func simulate(c chain, n int, capped float64, probeAt, scrapeAt, evalAt float64) float64 {
-	p, dp := c.probe.Interval.Seconds(), c.probe.Timeout.Seconds()
+	p, dp := c.interval.Seconds(), c.timeout.Seconds()
 	prom := c.spec.Prometheus
 	s, ds := time.Duration(prom.Scrape.Interval).Seconds(), prom.Scrape.Wait().Seconds()
 	e, de := time.Duration(prom.Evaluation.Interval).Seconds(), time.Duration(prom.Evaluation.Delay).Seconds()
@@ -270,7 +270,7 @@ func loose(t timed) (chain, Bound) {
 	if t.p == 1 {
 		s.Prometheus.Evaluation.Delay = sec(.2)
 	}
-	return s.chain(s.Services[0], s.Services[0].Signals[0], s.Services[0].Probes[0]), Prove(s)[0]
+	return s.chains(s.Services[0], s.Services[0].Signals[0])[0], Prove(s)[0]
 }
 
 func TestBound_IsNeverExceededAtRandomPhases(t *testing.T) {

@@ -80,8 +80,8 @@ func (s Spec) tested(bounds []Bound) ruletest.Spec {
 	}
 	for _, b := range bounds {
 		t.Proofs = append(t.Proofs, ruletest.Proof{
-			Service: b.Service, Signal: b.Signal, Probe: b.Probe, Interval: b.interval, Timeout: b.timeout,
-			Fault: b.fault, Bad: b.Bad, Bound: b.Total,
+			Service: b.Service, Signal: b.Signal, Probe: b.Probe, Interval: b.chain.interval, Timeout: b.chain.timeout,
+			Fault: b.chain.signal.Fault, Bad: b.Bad, Bound: b.Total,
 		})
 	}
 	return t

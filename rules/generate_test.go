@@ -230,7 +230,7 @@ func TestRules_ReadOnlyWhatIsThere(t *testing.T) {
 	// Of the bound only an annotation tells; the last three are not probe-exporter's.
 	want := []string{
 		collector.KsigmaFault, collector.KsigmaStart, collector.LastRun, collector.StaleAfter,
-		collector.ServiceInfo, collector.SignalInfo, collector.TargetSeconds, collector.ObserverInfo,
+		collector.SignalLastRun, collector.SignalStaleAfter, collector.ServiceInfo, collector.SignalInfo, collector.TargetSeconds, collector.ObserverInfo,
 		"heal_isolated", "heal_incidents", "up",
 	}
 	for name := range recorded {
@@ -458,7 +458,7 @@ func TestWatchers_ManyObserversAreSplit(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"onefiveten:watchers 20", "onefiveten:watchers-2 20", "onefiveten:watchers-3 15"}
+	want := []string{"onefiveten:watchers 20", "onefiveten:watchers-2 20", "onefiveten:watchers-3 18"}
 	if !slices.Equal(names, want) || down != 50 {
 		t.Errorf("got %v with %d observers, want %v with 50", names, down, want)
 	}

@@ -42,17 +42,22 @@ func (s Spec) nodeGroup(class string) group {
 }
 
 // keep is keep_firing_for: it bridges the restart of an exporter, until its
-// first bad samples are seen again. It is a multiple of E, since Prometheus
-// looks at it once in E.
+// first bad samples are seen again. A query is told the past again and goes on
+// with its first answer. It is a multiple of E, since Prometheus looks at it once
+// in E.
 func (s Spec) keep(class string) time.Duration {
 	scrape, takes := time.Duration(s.Prometheus.Scrape.Interval), s.Prometheus.Scrape.Wait()
 	e := time.Duration(s.Prometheus.Evaluation.Interval)
 	keep := keepLeast
 	for _, v := range s.Services {
-		for _, c := range s.availabilities(v) {
+		for _, c := range s.deciding(v) {
 			if v.Severity == class {
-				again := time.Duration(c.least())*c.probe.Interval + c.probe.Timeout + scrape + takes + e
-				keep = max(keep, restartTime+2*(scrape+c.probe.Interval), restartTime+again)
+				samples := c.least()
+				if c.signal.Query != nil {
+					samples = 1
+				}
+				again := time.Duration(samples)*c.interval + c.timeout + scrape + takes + e
+				keep = max(keep, restartTime+2*(scrape+c.interval), restartTime+again)
 			}
 		}
 	}
@@ -62,30 +67,32 @@ func (s Spec) keep(class string) time.Duration {
 // differ is how long two observers may see the same fault apart. One may turn
 // after the fewest bad samples that any history asks for, seen at once; the other
 // after the most, of probes that take their time, seen at the end of a scrape. One
-// that restarts in a fault sees all well until the fewest are there again.
+// that restarts in a fault sees all well until the fewest are there again, but for
+// a query, of which it sees nothing until it knows the past.
 func (s Spec) differ() time.Duration {
 	e, p := time.Duration(s.Prometheus.Evaluation.Interval), s.Prometheus.Scrape
 	differ := differLeast
 	for _, v := range s.Services {
-		for _, c := range s.availabilities(v) {
+		for _, c := range s.deciding(v) {
 			few := c.least()
 			c.signal.Fault.Cap = s.prove(v, c.signal).Cap
-			most := c.signal.Fault.Bad(c.probe.Interval)
-			apart := time.Duration(max(most-few+1, few-1)) * c.probe.Interval
-			differ = max(differ, apart+c.probe.Timeout+time.Duration(p.Interval)+p.Wait())
+			apart := c.signal.Fault.Bad(c.interval) - few + 1
+			if c.signal.Query == nil {
+				apart = max(apart, few-1)
+			}
+			differ = max(differ, time.Duration(apart)*c.interval+c.timeout+time.Duration(p.Interval)+p.Wait())
 		}
 	}
 	return (differ + e - 1) / e * e
 }
 
-// availabilities are the ways of a service's availability, one per probe.
-func (s Spec) availabilities(v Service) []chain {
+// deciding are the ways of the signals that a service may be healed by: those of
+// its availability, one per probe, and its queries.
+func (s Spec) deciding(v Service) []chain {
 	var all []chain
 	for _, g := range v.Signals {
-		for _, p := range v.Probes {
-			if g.Name == availability {
-				all = append(all, s.chain(v, g, p))
-			}
+		if g.Name == availability || g.Query != nil {
+			all = append(all, s.chains(v, g)...)
 		}
 	}
 	return all
@@ -101,7 +108,8 @@ func nodeRecords() []rule {
 //
 // Record 1 asks for the age at the scrape, timestamp(x) - x, and not for time() -
 // x: the latter grows by a scrape and an evaluation interval, and a limit that
-// allows for them would let a probe that hangs keep its vote as much longer. The
+// allows for them would let a probe that hangs keep its vote as much longer. A
+// query has one last run for all its series, which carry no probe. The
 // joins to information go through topk or an aggregation: while two observers run
 // different configurations there are two series, and two on the one side of a
 // join are an error that empties the rule.
@@ -119,17 +127,25 @@ func nodeRecords() []rule {
 // The isolated nodes are those of isolated, of whichever receiver.
 func voteRecords() []rule {
 	return []rule{{
-		comment: "1 Verdicts of probes that ran in time. Age is judged at scrape time, so S and E do not enter it.",
+		comment: "1 Verdicts of probes that ran and of queries that were answered in time. Age is judged at scrape time, so S and E do not enter it.",
 		record:  "onefiveten:ksigma_fault:fresh",
 		expr: `
 			(
-				ksigma_fault
-				and on (observer, probe, instance)
-				(
-					timestamp(probe_last_run_timestamp_seconds) - probe_last_run_timestamp_seconds
-					< on (observer, probe) group_left ()
-					max by (observer, probe) (probe_stale_after_seconds)
-				)
+					ksigma_fault
+					and on (observer, probe, instance)
+					(
+						timestamp(probe_last_run_timestamp_seconds) - probe_last_run_timestamp_seconds
+						< on (observer, probe) group_left ()
+						max by (observer, probe) (probe_stale_after_seconds)
+					)
+				or
+					ksigma_fault{probe=""}
+					and on (observer, service, signal)
+					(
+						timestamp(signal_last_run_timestamp_seconds) - signal_last_run_timestamp_seconds
+						< on (observer, service, signal) group_left ()
+						max by (observer, service, signal) (signal_stale_after_seconds)
+					)
 			)
 			* on (service) group_left (owner)
 				topk by (service) (1, onefiveten_service_info{severity="<class>", dimensions="node"})

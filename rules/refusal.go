@@ -22,36 +22,52 @@ type knob struct {
 // never explains a fault that no number of samples can show.
 func (c chain) never() string {
 	f := c.signal.Fault
-	n := f.Slots(c.probe.Interval)
-	return fmt.Sprintf("probe %q can never fire: a fault_window of %s holds %d whole intervals of %s, and cap %v with min_anomalies %d needs more bad samples: widen the window, or lower the cap or the interval",
-		c.probe.Name, span(f.Window), n, span(c.probe.Interval), f.Cap, f.MinAnomalies)
+	n := f.Slots(c.interval)
+	return fmt.Sprintf("%s can never fire: a fault_window of %s holds %d whole intervals of %s, and cap %v with min_anomalies %d needs more bad samples: widen the window, or lower the cap or the interval",
+		c.sampler(), span(f.Window), n, span(c.interval), f.Cap, f.MinAnomalies)
 }
 
 // refusal says why m bad samples cannot be waited for; empty when they can.
 func (c chain) refusal(m int) string {
 	least := c.least()
 	over := c.total(m) > c.target()
-	switch slow := c.probe.Interval*slowProbes > c.target() && c.signal.Fault.MinAnomalies > 1; {
+	switch {
 	case over && c.given && c.total(least) <= c.target():
 		free := c
 		free.signal.Fault.Cap = 0
-		return fmt.Sprintf("cap %v lets probe %q take %s from fault to webhook, over the target of %s: it may be %v at most; leave it out to have it solved",
-			c.signal.Fault.Cap, c.probe.Name, span(c.total(m)), span(c.target()), free.solve())
+		return fmt.Sprintf("cap %v lets %s take %s from fault to webhook, over the target of %s: it may be %v at most; leave it out to have it solved",
+			c.signal.Fault.Cap, c.sampler(), span(c.total(m)), span(c.target()), free.solve())
 	case over:
-		return fmt.Sprintf("probe %q takes %s from fault to webhook at best, over the target of %s: %s",
-			c.probe.Name, span(c.total(least)), span(c.target()), c.advice())
-	case slow:
+		return fmt.Sprintf("%s takes %s from fault to webhook at best, over the target of %s: %s",
+			c.sampler(), span(c.total(least)), span(c.target()), c.advice()+c.patience(least))
+	case c.slow():
 		return fmt.Sprintf("probe %q runs every %s, and two bad samples take too much of the target of %s: shorten its interval to %s at most, or write min_anomalies: 1, and one lost packet is a fault",
-			c.probe.Name, span(c.probe.Interval), span(c.target()), span(c.target()/slowProbes))
+			c.probe, span(c.interval), span(c.target()), span(c.target()/slowProbes))
 	}
 	return ""
+}
+
+// slow tells of a probe of which two bad samples take too much of the target. A
+// query is no packet that may be lost: what keeps the target is quick enough.
+func (c chain) slow() bool {
+	return c.signal.Query == nil && c.interval*slowProbes > c.target() && c.signal.Fault.MinAnomalies > 1
+}
+
+// patience names the other way out of a refusal. A signal of a query reads what
+// others have scraped, over ranges that its meaning asks for: often a later alert
+// is what is wanted.
+func (c chain) patience(least int) string {
+	if c.signal.Query == nil {
+		return ""
+	}
+	seconds := (c.total(least) + time.Second - 1).Truncate(time.Second)
+	return fmt.Sprintf("; or give the signal a target of its own: targets.detect of %s or more", span(seconds))
 }
 
 // met tells whether some cap meets the target.
 func (c chain) met() bool {
 	m := c.least()
-	slow := c.probe.Interval*slowProbes > c.target() && c.signal.Fault.MinAnomalies > 1
-	return m > 0 && !slow && c.total(m) <= c.target()
+	return m > 0 && !c.slow() && c.total(m) <= c.target()
 }
 
 // advice tries ever smaller values of one setting, in whole seconds as people
@@ -85,22 +101,16 @@ func (c chain) advice() string {
 func (c chain) knobs() []knob {
 	p, a := c.spec.Prometheus, c.spec.Alertmanager
 	s, e := time.Duration(p.Scrape.Interval), time.Duration(p.Evaluation.Interval)
-	return []knob{
-		{
-			fmt.Sprintf("the interval of probe %q", c.probe.Name), time.Duration(max(c.least(), 1)) * c.probe.Interval, c.probe.Interval,
-			func(c *chain, v time.Duration) { c.probe.Interval, c.probe.Timeout = v, min(v, c.probe.Timeout) },
-		},
-		{
-			fmt.Sprintf("the timeout of the module of probe %q", c.probe.Name), c.probe.Timeout, c.probe.Timeout,
-			func(c *chain, v time.Duration) { c.probe.Timeout = v },
-		},
+	return append(c.samplerKnobs(), []knob{
 		{
 			"prometheus.scrape.interval and prometheus.evaluation.interval", s + e, max(s, e),
 			func(c *chain, v time.Duration) { c.spec.Prometheus = c.spec.Prometheus.faster(v) },
 		},
 		{
-			"prometheus.scrape.timeout", p.Scrape.Wait(), p.Scrape.Wait(),
-			func(c *chain, v time.Duration) { c.spec.Prometheus.Scrape.Timeout = model.Duration(v) },
+			"prometheus.scrape.timeout", p.Scrape.Wait() + c.sourceTimeout, p.Scrape.Wait(),
+			func(c *chain, v time.Duration) {
+				c.spec.Prometheus.Scrape.Timeout, c.sourceTimeout = model.Duration(v), min(v, c.sourceTimeout)
+			},
 		},
 		{
 			"prometheus.evaluation.delay", time.Duration(p.Evaluation.Delay), time.Duration(p.Evaluation.Delay),
@@ -122,6 +132,30 @@ func (c chain) knobs() []knob {
 			"alertmanager.webhook.delay", time.Duration(a.Webhook.Delay), time.Duration(a.Webhook.Delay),
 			func(c *chain, v time.Duration) { c.spec.Alertmanager.Webhook.Delay = model.Duration(v) },
 		},
+	}...)
+}
+
+// samplerKnobs are those of the probe or of the query. The interval of a query is
+// never below that of the scrape that it reads: they are one knob, too.
+func (c chain) samplerKnobs() []knob {
+	waits := time.Duration(max(c.least(), 1)) * c.interval
+	if q := c.signal.Query; q != nil {
+		return []knob{
+			{q.Path + ".interval and scrape_interval", c.source + waits, c.interval, func(c *chain, v time.Duration) {
+				c.interval, c.timeout = v, min(v, c.timeout)
+				c.source, c.sourceTimeout = min(v, c.source), min(v, c.sourceTimeout)
+			}},
+			{"the range in " + q.Path + ".expr", c.reach, c.reach, func(c *chain, v time.Duration) { c.reach = v }},
+			{"prometheus.timeout", c.timeout, c.timeout, func(c *chain, v time.Duration) { c.timeout = v }},
+		}
+	}
+	return []knob{
+		{fmt.Sprintf("the interval of probe %q", c.probe), waits, c.interval, func(c *chain, v time.Duration) {
+			c.interval, c.timeout = v, min(v, c.timeout)
+		}},
+		{fmt.Sprintf("the timeout of the module of probe %q", c.probe), c.timeout, c.timeout, func(c *chain, v time.Duration) {
+			c.timeout = v
+		}},
 	}
 }
 

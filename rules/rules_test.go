@@ -132,6 +132,9 @@ func TestAlerts_AreThoseOfTheTable(t *testing.T) {
 		"ProbeStale for=15s keep= reason=not_scraped severity=ticket",
 		"RecoveryOverdue for= keep= heal=true severity=page",
 		"SignalFault for= keep=40s severity=ticket",
+		"SignalStale for= keep= reason=not_run severity=ticket",
+		"SignalStale for=15s keep= reason=never_run severity=ticket",
+		"SignalStale for=15s keep= reason=not_scraped severity=ticket",
 		"Watchdog for= keep= heal=true severity=none",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

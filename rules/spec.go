@@ -35,10 +35,21 @@ type Service struct {
 // Signal is one kind of sample of a service. Fault.Cap 0 asks for the largest
 // one that meets the target: pass it wherever nobody wrote a cap by hand.
 type Signal struct {
-	Name   string        // availability or latency
+	Name   string        // availability, latency, or that of a query
 	Mode   string        // page or ticket
 	Detect time.Duration // 0 means the service's
 	Fault  sigma.Fault
+	Query  *Query // nil: the probes give the samples
+}
+
+// Query is the timing of one entry of "signals:", whose answers are the samples.
+type Query struct {
+	Path              string // of the entry in the configuration: signals[0]
+	Expr              string
+	Interval, Timeout time.Duration // P_q and d_q
+
+	// S_src and d_src: interval and timeout of the scrape of what Expr reads.
+	Source, SourceTimeout time.Duration
 }
 
 // Probe is the timing of one entry of "probes:". Timeout is the longest time a
@@ -76,6 +87,7 @@ func (s Spec) Check(report func(path, text string)) {
 		v.check(func(path, text string) { report(fmt.Sprintf("services[%d].%s", i, path), text) }, s.Observers)
 	}
 	checkNames(report, "services[%d].name", names)
+	s.checkQueries(report)
 	s.CheckBounds(report)
 }
 
@@ -87,7 +99,7 @@ func (s Spec) timed() bool {
 			ok = ok && p.Interval > 0
 		}
 		for _, g := range v.Signals {
-			ok = ok && g.Fault.Window > 0
+			ok = ok && g.Fault.Window > 0 && (g.Query == nil || g.Query.Interval > 0)
 		}
 	}
 	return ok
@@ -160,11 +172,40 @@ func (p Probe) check(report func(text string)) {
 	}
 }
 
-// check reports under paths that follow the signal's. Of one that is not
-// available nothing else is worth telling.
+// checkQueries reports under the paths of the entries themselves.
+func (s Spec) checkQueries(report func(path, text string)) {
+	for _, v := range s.Services {
+		for _, g := range v.Signals {
+			if q := g.Query; q != nil {
+				q.check(func(path, text string) { report(q.Path+"."+path, text) })
+			}
+		}
+	}
+}
+
+// check reports under paths inside the entry. A query that may take longer than
+// its interval would make the next one late, which the bound does not allow for.
+func (q Query) check(report func(path, text string)) {
+	if q.Interval <= 0 || q.Timeout <= 0 || q.Source <= 0 || q.SourceTimeout <= 0 {
+		report("interval", fmt.Sprintf("got interval %s, prometheus.timeout %s, scrape_interval %s with a timeout of %s, want more than 0s",
+			q.Interval, q.Timeout, q.Source, q.SourceTimeout))
+	} else if q.Timeout > q.Interval {
+		report("interval", fmt.Sprintf("got %s, want prometheus.timeout, %s, or more: a query that takes longer makes the next one late", span(q.Interval), span(q.Timeout)))
+	}
+	if _, err := Reach(q.Expr); err != nil {
+		report("expr", err.Error())
+	}
+}
+
+// check reports under paths that follow the signal's. Of one that nothing gives
+// nothing else is worth telling.
 func (g Signal) check(report func(path, text string)) {
-	if g.Name != availability && g.Name != latency {
-		report("", notYet)
+	if probed := g.Name == availability || g.Name == latency; probed != (g.Query == nil) {
+		text := fmt.Sprintf("no entry of signals: gives %q to this service", g.Name)
+		if probed {
+			text = fmt.Sprintf("probes give %q, want another name for what %s gives", g.Name, g.Query.Path)
+		}
+		report("", text)
 		return
 	}
 	if g.Mode != page && g.Mode != ticket {

@@ -150,7 +150,7 @@ func TestSpec_NamesEveryMistake(t *testing.T) {
 			"targets: got detect 5m0s, locate 1m0s, recover 10m0s, want 0 < detect <= locate <= recover",
 			`probes[0]: name "", want a text in UTF-8`, `probes[0]: role "edge", want node or entry`,
 			"probes[0]: interval 1s and timeout 0s, want more than 0s",
-			"signals.queue: known, not yet available", "signals.latency.mode: got \"mail\", want page or ticket",
+			`signals.queue: no entry of signals: gives "queue" to this service`, "signals.latency.mode: got \"mail\", want page or ticket",
 			"signals.latency.fault.fault_window: got -1ns, want more than 0s", "signals.latency.fault.floor: got 1, want 0 or more and below 1",
 			"signals.latency.fault.cap: got 1, want the floor of 1 or more and below 1",
 			"signals.latency.fault.min_anomalies: got 0, want 1 or more", "signals.latency.fault.clear: got 0, want 1 or more",

@@ -13,12 +13,12 @@ func Table(bounds []Bound) string {
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprint(w, "SERVICE\tSIGNAL\tMODE\tPROBE\tTARGET\tBOUND\tN\tM\tCAP\tLOSS FOUND\tTERMS\n")
 	for _, b := range bounds {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", cell(b.Service), b.Signal, b.Mode, cell(b.Probe), span(b.Target), b.figures())
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", cell(b.Service), cell(b.Signal), b.Mode, b.sampler(), span(b.Target), b.figures())
 	}
 	_ = w.Flush() // a text in memory takes everything
 	for _, b := range bounds {
 		if b.Refusal != "" {
-			fmt.Fprintf(&text, "refused: service %q, signal %s: %s\n", b.Service, b.Signal, b.Refusal)
+			fmt.Fprintf(&text, "refused: service %q, signal %s: %s\n", b.Service, cell(b.Signal), b.Refusal)
 		}
 	}
 	text.WriteString(legend)
@@ -28,11 +28,22 @@ func Table(bounds []Bound) string {
 const legend = `
 BOUND      longest time from the beginning of a total failure to the webhook
 N, M, CAP  the fault window holds N samples; M bad ones in a row are a fault while the threshold is at CAP
-LOSS FOUND share of failing probes that is found within the target with 95 % probability
+LOSS FOUND share of failing probes, or of a query's anomalies, that is found within the target with 95 % probability
 TERMS      P interval and d_p timeout of the probe, S and d_s of the scrape, E and d_e of the rules, Q query offset,
-           G group_wait, p·PT place in the Alertmanager cluster, t_wh delivery; terms of 0 are left out
-Not in it: one failed send (up to 10s), one lost send (1m and E), one observer that hangs at that moment (2P + d_p).
+           G group_wait, p·PT place in the Alertmanager cluster, t_wh delivery; terms of 0 are left out.
+           Of a query: S_src interval and d_src timeout of the scrape of what it reads, R how far back it reads,
+           P_q its interval, d_q prometheus.timeout
+Not in it: one failed send (up to 10s), one lost send (1m and E), one observer that hangs at that moment (2P + d_p,
+           or 2P_q + d_q), a scrape_timeout of what a query reads that is longer than prometheus.scrape.timeout.
 `
+
+// sampler is the cell of the probe. A query has its place in the configuration.
+func (b Bound) sampler() string {
+	if b.chain.signal.Query != nil {
+		return b.chain.sampler()
+	}
+	return cell(b.Probe)
+}
 
 // figures are the cells from BOUND on.
 func (b Bound) figures() string {

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ const dwell = 15 * time.Second
 // watcherGroups watch the watchers. They read no recorded series, so they may
 // be split where many observers make more rules than a group may hold.
 func (s Spec) watcherGroups() []group {
-	rules := append(staleAlerts(), chainAlerts()...)
+	rules := slices.Concat(staleAlerts(), unansweredAlerts(s.unanswered()), chainAlerts())
 	for i, o := range s.Observers {
 		r := rule{
 			alert: "ProbeExporterDown", wait: dwell,
@@ -62,6 +63,55 @@ func staleAlerts() []rule {
 		wait:        dwell,
 		labels:      []label{{"severity", ticket}, {"reason", "not_scraped"}},
 		annotations: []label{{"summary", `probe {{ $labels.probe }} of {{ $labels.instance }} by {{ $labels.observer }} is not scraped`}},
+	}}
+}
+
+// unanswered is how long the first answer to a query may take: after that even the
+// slowest one is stale. It is a multiple of E, at which Prometheus looks.
+func (s Spec) unanswered() time.Duration {
+	e, longest := time.Duration(s.Prometheus.Evaluation.Interval), dwell
+	for _, v := range s.Services {
+		for _, g := range v.Signals {
+			if g.Query != nil {
+				longest = max(longest, 2*g.Query.Interval+g.Query.Timeout)
+			}
+		}
+	}
+	return (longest + e - 1) / e * e
+}
+
+// unansweredAlerts tell of queries that gave no verdict, as staleAlerts do of
+// probes. One that was never answered has no last run at all.
+func unansweredAlerts(unanswered time.Duration) []rule {
+	who := `signal {{ $labels.signal }} of {{ $labels.service }} by {{ $labels.observer }} `
+	return []rule{{
+		comment: "A query that fails, or whose answer cannot be used, leaves its last verdicts to grow old.",
+		alert:   "SignalStale",
+		expr: expression(`
+			timestamp(signal_last_run_timestamp_seconds) - signal_last_run_timestamp_seconds
+			>= on (observer, service, signal) group_left ()
+			max by (observer, service, signal) (signal_stale_after_seconds)`, noWords()),
+		labels:      []label{{"severity", ticket}, {"reason", "not_run"}},
+		annotations: []label{{"summary", who + `has had no usable answer for {{ $value }} s`}},
+	}, {
+		comment: "It waits as long as the slowest query may take for its first answer.",
+		alert:   "SignalStale",
+		expr: expression(`
+			group by (service, signal, observer) (signal_stale_after_seconds)
+			unless on (service, signal, observer) signal_last_run_timestamp_seconds`, noWords()),
+		wait:        unanswered,
+		labels:      []label{{"severity", ticket}, {"reason", "never_run"}},
+		annotations: []label{{"summary", who + `has had no usable answer yet`}},
+	}, {
+		comment: "Seen within 10m, now gone, and its observer gone too. A signal that was removed is silent.",
+		alert:   "SignalStale",
+		expr: expression(`
+			group by (service, signal, observer) (last_over_time(signal_last_run_timestamp_seconds[9m59s500ms]))
+			unless on (service, signal, observer) signal_last_run_timestamp_seconds
+			unless on (observer) onefiveten_observer_info`, noWords()),
+		wait:        dwell,
+		labels:      []label{{"severity", ticket}, {"reason", "not_scraped"}},
+		annotations: []label{{"summary", who + `is not scraped`}},
 	}}
 }
 
