@@ -345,7 +345,7 @@ func (s *settings) spec() rules.Spec {
 		// A map has no order; the files that are written must have one.
 		for name, g := range v.Signals {
 			one.Signals = append(one.Signals, rules.Signal{
-				Name: name, Mode: g.Mode, Detect: time.Duration(g.Targets.Detect), Fault: g.Fault.Sigma(),
+				Name: name, Mode: g.Mode, Detect: time.Duration(g.Targets.Detect), Fault: g.Fault.Sigma(), Query: s.query(c, v.Name, name),
 			})
 		}
 		slices.SortFunc(one.Signals, func(a, b rules.Signal) int { return strings.Compare(a.Name, b.Name) })
@@ -359,6 +359,27 @@ func (s *settings) spec() rules.Spec {
 		spec.Services = append(spec.Services, one)
 	}
 	return spec
+}
+
+// query is the timing of the entry that gives a service a signal; nil where none
+// does. The timeout of the scrape that it reads is not known: it is taken to be the
+// one that is, as far as Prometheus would let it.
+func (s *settings) query(c collector.Settings, service, name string) *rules.Query {
+	for i, q := range c.Signals {
+		if q.Service != service || q.Name != name {
+			continue
+		}
+		source := time.Duration(q.ScrapeInterval)
+		if source == 0 {
+			source = time.Duration(q.Interval)
+		}
+		return &rules.Query{
+			Path: fmt.Sprintf("signals[%d]", i), Expr: q.Expr,
+			Interval: time.Duration(q.Interval), Timeout: time.Duration(s.Prometheus.Timeout),
+			Source: source, SourceTimeout: min(s.Prometheus.Scrape.Wait(), source),
+		}
+	}
+	return nil
 }
 
 // proofs are the caps and bounds that the rules have proved.
