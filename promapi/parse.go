@@ -1,6 +1,7 @@
 package promapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,6 +84,9 @@ type stamped struct {
 // UnmarshalJSON reads the pair. Instants beyond the year 5138 are refused: they
 // do not fit into what time.Time can be asked for.
 func (s *stamped) UnmarshalJSON(text []byte) error {
+	if s.readPlain(text) {
+		return nil
+	}
 	var pair []json.RawMessage
 	if err := json.Unmarshal(text, &pair); err != nil {
 		return fmt.Errorf("reading the sample %s: %w", text, err)
@@ -94,8 +98,33 @@ func (s *stamped) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(pair[0], &seconds); err != nil || math.Abs(seconds) > 1e11 {
 		return fmt.Errorf("reading the sample %s: its first element is no unix time", text)
 	}
-	s.At = time.UnixMilli(int64(math.Round(seconds * 1000)))
+	s.At = instantOf(seconds)
 	return s.readValue(text, pair[1])
+}
+
+// instantOf gives the instant of a unix time, to the millisecond.
+func instantOf(seconds float64) time.Time { return time.UnixMilli(int64(math.Round(seconds * 1000))) }
+
+// readPlain reads a pair as every server writes it, without a copy of its parts: a
+// matrix has a hundred thousand of them. It leaves all others, and every mistake,
+// to be read with care.
+func (s *stamped) readPlain(text []byte) bool {
+	inner, isList := bytes.CutPrefix(text, []byte(`[`))
+	at, value, two := bytes.Cut(inner, []byte(`,"`))
+	value, ends := bytes.CutSuffix(value, []byte(`"]`))
+	if !isList || !two || !ends || bytes.ContainsAny(value, `\"`) {
+		return false
+	}
+	seconds, err := strconv.ParseFloat(string(at), 64)
+	if err != nil || !(math.Abs(seconds) <= 1e11) {
+		return false
+	}
+	v, err := strconv.ParseFloat(string(value), 64)
+	if err != nil {
+		return false
+	}
+	s.At, s.Value = instantOf(seconds), v
+	return true
 }
 
 // readValue reads a number that is written as text, since JSON has neither NaN
@@ -177,6 +206,56 @@ func parseElements(text json.RawMessage) ([]Point, error) {
 func (x element) point() Point {
 	delete(x.Metric, model.MetricNameLabel)
 	return Point{Labels: x.Metric, At: x.Value.At, Value: x.Value.Value}
+}
+
+// row is one series of a matrix. Histograms are the samples of a native one.
+type row struct {
+	Metric     map[string]string `json:"metric"`
+	Values     []stamped         `json:"values"`
+	Histograms []json.RawMessage `json:"histograms"`
+}
+
+// parseMatrix reads the answer to a range query.
+func parseMatrix(body []byte) ([]Track, error) {
+	answer, err := open[instant](body)
+	if err != nil {
+		return nil, err
+	}
+	if answer.Type != "matrix" {
+		return nil, fmt.Errorf("reading the answer: got the type %q, want matrix", answer.Type)
+	}
+	var rows []row
+	if err := json.Unmarshal(answer.Result, &rows); err != nil {
+		return nil, err
+	}
+	if rows == nil {
+		return nil, errors.New("reading the answer: a matrix without result")
+	}
+	tracks := make([]Track, len(rows))
+	for i, r := range rows {
+		if tracks[i], err = r.track(); err != nil {
+			return nil, fmt.Errorf("reading the answer: %v: %w", r.Metric, err)
+		}
+		rows[i].Values = nil // a large answer is not kept twice
+	}
+	return tracks, nil
+}
+
+// track drops the metric's name, and wants the samples in rising order: whoever
+// learns from them could not go back.
+func (r row) track() (Track, error) {
+	if len(r.Histograms) > 0 {
+		return Track{}, errors.New("it has native histograms, want numbers")
+	}
+	delete(r.Metric, model.MetricNameLabel)
+	t := Track{Labels: r.Metric, Samples: make([]Sample, len(r.Values))}
+	for i, v := range r.Values {
+		if i > 0 && !v.At.After(t.Samples[i-1].At) {
+			return Track{}, fmt.Errorf("its sample of %s comes after that of %s, want rising times", v.At.UTC().Format(time.RFC3339Nano), t.Samples[i-1].At.UTC().Format(time.RFC3339Nano))
+		}
+		t.Samples[i] = Sample(v)
+	}
+	return t, nil
 }
 
 // rules is the answer to the question for rules, as far as it is read: states,

@@ -1,8 +1,9 @@
 // Package promapi asks a Prometheus-compatible API. It is given a URL with an
-// http_config and a time-out; it gives instant vectors, the intervals of the
-// rule groups, and what is scraped how. Whatever is not the whole answer is an
-// error: warnings, partial data, a body beyond the limit, a type other than vector
-// or scalar. Nothing is repeated beyond the one change from GET to POST.
+// http_config and a time-out; it gives instant vectors, values over a stretch of
+// time, the intervals of the rule groups, and what is scraped how. Whatever is not
+// the whole answer is an error: warnings, partial data, a body beyond the limit, a
+// type other than the one that was asked for. Nothing is repeated beyond the one
+// change from GET to POST.
 package promapi
 
 import (
@@ -45,8 +46,9 @@ func (s *Settings) Check(report func(path, text string)) {
 	}
 }
 
-// The limits of one question. Sixteen MiB hold about 100,000 series; a question
-// of ours answers with the members of one service at most.
+// The limits of one question. Sixteen MiB hold about 100,000 series of one value,
+// or 400,000 values of a few series; a question of ours answers with the members
+// of one service, or with one stretch of the past of one probe.
 const (
 	defaultTimeout = 2 * time.Second
 	bodyLimit      = 16 << 20 // bytes of one answer
@@ -125,8 +127,7 @@ type Point struct {
 // Query asks an instant query, evaluated at the moment of the server. An empty
 // vector is no error. An error names this Prometheus and the query.
 func (c *Client) Query(ctx context.Context, query string) ([]Point, error) {
-	seconds := strconv.FormatFloat(c.timeout.Seconds(), 'f', -1, 64) // so that the server gives up, too
-	points, err := read(ctx, c, "api/v1/query", url.Values{"query": {query}, "timeout": {seconds}}, parseVector)
+	points, err := read(ctx, c, "api/v1/query", url.Values{"query": {query}, "timeout": {c.patience()}}, parseVector)
 	if err != nil {
 		return nil, fmt.Errorf("asking %s for %s: %w", c.name, query, err)
 	}
@@ -146,10 +147,45 @@ type Track struct {
 	Samples []Sample
 }
 
-// Range asks a range query: the value at from and at every step after it up to to.
+// MaxSteps is how many steps Prometheus takes in one range query, and how many
+// Range asks for at most.
+const MaxSteps = 11000
+
+// Range asks a range query: the value at from and at every step after it up to to,
+// all in whole milliseconds of Prometheus' clock. A series has no sample where it
+// has no value; NaN and Inf are values. No series is no error. An error names this
+// Prometheus and the query; more than MaxSteps are one before anything is asked.
 func (c *Client) Range(ctx context.Context, query string, from, to time.Time, step time.Duration) ([]Track, error) {
-	return nil, fmt.Errorf("asking %s for %s: known, not yet available", c.name, query)
+	tracks, err := c.tracks(ctx, query, from, to, step)
+	if err != nil {
+		return nil, fmt.Errorf("asking %s for %s from %s to %s: %w", c.name, query,
+			from.UTC().Format(time.RFC3339), to.UTC().Format(time.RFC3339), err)
+	}
+	return tracks, nil
 }
+
+// tracks is Range without the names in its errors.
+func (c *Client) tracks(ctx context.Context, query string, from, to time.Time, step time.Duration) ([]Track, error) {
+	switch {
+	case step < time.Millisecond || step%time.Millisecond != 0:
+		return nil, fmt.Errorf("got a step of %s, want whole milliseconds", step)
+	case to.Before(from):
+		return nil, errors.New("it ends before it begins")
+	case to.Sub(from)/step > MaxSteps:
+		return nil, fmt.Errorf("it has %d steps of %s, want %d at most: lengthen the step, or ask for a shorter time", to.Sub(from)/step, step, MaxSteps)
+	}
+	form := url.Values{
+		"query": {query}, "start": {unix(from)}, "end": {unix(to)},
+		"step": {strconv.FormatFloat(step.Seconds(), 'f', -1, 64)}, "timeout": {c.patience()},
+	}
+	return read(ctx, c, "api/v1/query_range", form, parseMatrix)
+}
+
+// unix writes an instant as the API takes it.
+func unix(t time.Time) string { return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64) }
+
+// patience is the time-out in words of the API, so that the server gives up, too.
+func (c *Client) patience() string { return strconv.FormatFloat(c.timeout.Seconds(), 'f', -1, 64) }
 
 // RuleGroup is one evaluated group and the names of its alerting rules. An alert
 // cannot come sooner than Interval after its cause.
