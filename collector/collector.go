@@ -29,7 +29,13 @@ type Module struct {
 	// Version tells two settings of a module apart: a target keeps the state of
 	// its signals only under the same.
 	Version string
+	// Latency is the series that tells the latency of a success; the zero value:
+	// probe_duration_seconds.
+	Latency PhaseSeries
 }
+
+// PhaseSeries names one phase in a family of a prober.
+type PhaseSeries struct{ Name, Phase string }
 
 // Proof is what was proved for a signal of a service: the cap of its fault
 // probability, used where none was written, and the longest time of detection,
@@ -60,6 +66,7 @@ type Collector struct {
 	families *families
 	pool     *sync.Pool
 	own      ownMetrics
+	filler   *filler
 
 	table     atomic.Pointer[table]
 	changed   chan struct{} // holds one token while the schedule must be made anew
@@ -105,6 +112,7 @@ func New(observer string, logger log.Logger) *Collector {
 		resourced: make(chan struct{}, 1), requeried: make(chan struct{}, 1), zones: zones{},
 	}
 	c.table.Store(&table{})
+	c.filler = newFiller(c)
 	return c
 }
 
@@ -153,14 +161,14 @@ func (c *Collector) Apply(s Settings, modules map[string]Module, proofs []Proof,
 
 // put makes a table of what is given and swaps it in, or changes nothing.
 func (c *Collector) put(f force) error {
-	next, begin, err := c.build(f)
+	next, changes, err := c.build(f)
 	if err != nil {
 		return err
 	}
 	// From here on nothing can fail. The states come first: a scrape in between
 	// shows the old targets with new verdicts, never new ones with old verdicts.
-	for _, b := range begin {
-		b()
+	for _, begin := range changes.begin {
+		begin()
 	}
 	c.force = f
 	before := c.table.Swap(next)
@@ -171,7 +179,14 @@ func (c *Collector) put(f force) error {
 	}
 	signal(c.changed)
 	signal(c.requeried)
+	c.filler.follow(next, f.past, changes.jobs)
 	return nil
+}
+
+// changes are what must be done to put a table in force.
+type changes struct {
+	begin []func() // begin the signals whose settings are new
+	jobs  []*job   // read the past of those
 }
 
 // signal leaves a token, unless there is one.
@@ -182,9 +197,8 @@ func signal(to chan<- struct{}) {
 	}
 }
 
-// build makes the next table. The functions that it gives begin the signals
-// whose settings are new.
-func (c *Collector) build(f force) (*table, []func(), error) {
+// build makes the next table.
+func (c *Collector) build(f force) (*table, changes, error) {
 	next := &table{
 		byKey: map[key]*target{}, info: newInfo(f.settings, c.observer, f.modules, f.proofs),
 		found: map[string]int{}, refused: map[string][]string{}, lost: map[string]tally{},
@@ -192,7 +206,7 @@ func (c *Collector) build(f force) (*table, []func(), error) {
 	}
 	queries, begin, err := c.queries(f)
 	next.queries = queries
-	errs := []error{err}
+	all, errs := changes{begin: begin}, []error{err}
 	for _, p := range f.settings.Probes {
 		if !f.settings.mine(p, c.observer) {
 			continue
@@ -208,14 +222,22 @@ func (c *Collector) build(f force) (*table, []func(), error) {
 		if p.discovers() {
 			next.found[p.Name], next.refused[p.Name], next.lost[p.Name] = len(targets)-len(p.Targets), refused, found.lost()
 		}
+		waiting := map[string]*slotOfTarget{}
 		for _, address := range targets {
 			t := c.target(f.settings, p, plan, address)
-			begin = append(begin, plan.begin(t.state)...)
+			begin, past := plan.begin(t.state, f.past != nil)
+			all.begin = append(all.begin, begin...)
+			if past != nil {
+				waiting[t.url] = &slotOfTarget{t.state, past}
+			}
 			next.targets = append(next.targets, t)
 			next.byKey[key{t.probe, t.url}] = t
 		}
+		if len(waiting) > 0 {
+			all.jobs = append(all.jobs, f.pastOf(c.observer, p, plan, waiting, len(targets)))
+		}
 	}
-	return next, begin, errors.Join(errs...)
+	return next, all, errors.Join(errs...)
 }
 
 // found gives what the sources of a probe have found.
@@ -314,9 +336,9 @@ func (s Settings) rules(v Service, signal, module string, interval time.Duration
 
 // begin gives what must be done so that the state follows the plan. The rules
 // have been tried: a series can be made. Where there are none any more, the
-// series ends.
-func (p plan) begin(s *state) []func() {
-	var list []func()
+// series ends. One with a baseline waits for its past, if there is one: what it
+// keeps until then is given, too.
+func (p plan) begin(s *state, past bool) (list []func(), waits *kept) {
 	for i, r := range p.rules {
 		s.mu.Lock()
 		has, same := s.signals[i].series != nil, s.signals[i].rules == r
@@ -325,12 +347,18 @@ func (p plan) begin(s *state) []func() {
 		case !p.judged && has:
 			list = append(list, func() { s.begin(i, judged{rules: r}) })
 		case p.judged && !(has && same):
-			if fresh, err := r.fresh(); err == nil {
-				list = append(list, func() { s.begin(i, fresh) })
+			fresh, err := r.fresh()
+			if err != nil {
+				continue
 			}
+			if past && i == ofLatency {
+				waits = newKept(r)
+				fresh.past = waits
+			}
+			list = append(list, func() { s.begin(i, fresh) })
 		}
 	}
-	return list
+	return list, waits
 }
 
 // phase is hash(observer, instance, probe) mod interval (DETECTION 3.1).

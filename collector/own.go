@@ -32,8 +32,28 @@ type ownMetrics struct {
 	discoveryRefused  *prometheus.GaugeVec
 	discoveryLost     *prometheus.GaugeVec
 
-	queries queryMetrics
+	queries  queryMetrics
+	backfill backfillMetrics
 }
+
+// backfillMetrics are about the past that is read from Prometheus.
+type backfillMetrics struct {
+	seconds  prometheus.Gauge
+	jobs     *prometheus.GaugeVec
+	samples  prometheus.Counter
+	failures prometheus.Counter
+}
+
+// The states of a job that reads the past.
+const (
+	fillWaiting = "waiting"
+	fillRunning = "running"
+	fillDone    = "done"
+	fillFailed  = "failed" // it will be tried again
+)
+
+// fillStates are all of them.
+var fillStates = [...]string{fillWaiting, fillRunning, fillDone, fillFailed}
 
 // queryMetrics are about the signals of queries.
 type queryMetrics struct {
@@ -67,7 +87,7 @@ func newOwnMetrics() ownMetrics {
 			Name: "ksigma_refused_samples_total", Help: "Samples that could not be judged, by reason.",
 		}, []string{"signal", "reason"}),
 		targets: prometheus.NewGauge(prometheus.GaugeOpts{Name: "probe_targets", Help: "Targets on the schedule."}),
-		present: &present{}, queries: newQueryMetrics(),
+		present: &present{}, queries: newQueryMetrics(), backfill: newBackfillMetrics(),
 
 		discoveryFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "probe_discovery_failures_total", Help: "Readings of targets that failed, in part or as a whole.",
@@ -175,6 +195,28 @@ func (o ownMetrics) followQueries(before, after []*query) {
 	}
 }
 
+// newBackfillMetrics makes the metrics of the past that is read, every state at 0.
+func newBackfillMetrics() backfillMetrics {
+	m := backfillMetrics{
+		seconds: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "probe_exporter_backfill_seconds", Help: "Duration of the last backfill of baselines from Prometheus that was completed, 0: none was.",
+		}),
+		jobs: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "probe_exporter_backfill_jobs", Help: "Probes and signals of the present backfill by state; failed ones are tried again.",
+		}, []string{"state"}),
+		samples: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "probe_exporter_backfill_samples_total", Help: "Samples that baselines were filled with.",
+		}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "probe_exporter_backfill_failures_total", Help: "Attempts to read the past of a probe or a signal that failed.",
+		}),
+	}
+	for _, state := range fillStates {
+		m.jobs.WithLabelValues(state)
+	}
+	return m
+}
+
 // ofProbe makes a gauge for each probe.
 func ofProbe(name, help string) *prometheus.GaugeVec {
 	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"probe"})
@@ -263,6 +305,7 @@ func (o ownMetrics) all() []prometheus.Collector {
 		o.lag, o.skipped, o.refused, o.targets,
 		o.discoveryFailures, o.discoverySuccess, o.discoveryTargets, o.discoveryRefused, o.discoveryLost,
 		o.queries.total, o.queries.failures, o.queries.skipped, o.queries.series, o.queries.duration,
+		o.backfill.seconds, o.backfill.jobs, o.backfill.samples, o.backfill.failures,
 	}
 }
 

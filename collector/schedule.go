@@ -61,6 +61,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	defer c.leave(&open)
 	open.Go(func() { c.discover(ctx, &open) })
 	open.Go(func() { c.ask(ctx, &open) })
+	open.Go(func() { c.filler.run(ctx, &open) })
 	var plan slots
 	timer := time.NewTimer(0)
 	defer timer.Stop()

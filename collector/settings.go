@@ -39,12 +39,14 @@ type Settings struct {
 type Asking struct {
 	Timeout     time.Duration // of one query; 0: 2s
 	Concurrency int           // queries that may be open at once; 0: 4
+	Scrape      time.Duration // interval at which it scrapes /metrics/probes; 0: 15s
 }
 
 // Defaults of Asking.
 const (
 	defaultTimeout     = 2 * time.Second
 	defaultConcurrency = 4
+	defaultScrape      = 15 * time.Second
 )
 
 // SetDirectory makes the names of files relative to the folder dir.
@@ -282,6 +284,7 @@ func (s Settings) Complete(observer string) Settings {
 	}
 	s.Asking.Timeout = cmp.Or(s.Asking.Timeout, defaultTimeout)
 	s.Asking.Concurrency = cmp.Or(s.Asking.Concurrency, defaultConcurrency)
+	s.Asking.Scrape = cmp.Or(s.Asking.Scrape, defaultScrape)
 	s.Services = slices.Clone(s.Services)
 	for i := range s.Services {
 		s.Services[i] = s.Services[i].complete(s)

@@ -232,7 +232,7 @@ func (t *target) judge(c *Collector, p *snapshot, signal int, at time.Time, r pr
 	if of.series == nil || of.rules != t.rules[signal] {
 		return
 	}
-	v, err := of.add(at, value, seconds(r.Start), p.verdicts[signal])
+	v, err := of.take(at, value, seconds(r.Start), p.verdicts[signal])
 	if err != nil {
 		c.own.refuse(signal, err)
 	}
