@@ -102,7 +102,7 @@ func (s *queryState) judge(c *Collector, got answer) ([]shownMember, refusals) {
 	values := s.values(got.points, at, &refused)
 	list := make([]shownMember, 0, len(values))
 	for m, value := range values {
-		v, err := m.judged.add(at, value, seconds(got.began), m.verdict)
+		v, err := m.judged.take(at, value, seconds(got.began), m.verdict)
 		switch {
 		case errors.Is(err, sigma.ErrNotFinite):
 			refused.add(queryNumber, fmt.Errorf("got the value %v for {%s}: %w", value, m.labels.text, err))

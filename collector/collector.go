@@ -204,9 +204,9 @@ func (c *Collector) build(f force) (*table, changes, error) {
 		found: map[string]int{}, refused: map[string][]string{}, lost: map[string]tally{},
 		concurrency: f.settings.Asking.Concurrency,
 	}
-	queries, begin, err := c.queries(f)
+	queries, all, err := c.queries(f)
 	next.queries = queries
-	all, errs := changes{begin: begin}, []error{err}
+	errs := []error{err}
 	for _, p := range f.settings.Probes {
 		if !f.settings.mine(p, c.observer) {
 			continue

@@ -44,7 +44,19 @@ type queryState struct {
 	last    time.Time  // of the newest sample
 	reason  string     // of the failure of the newest query; empty: it was good
 	members map[string]*member
+	past    pastState
 }
+
+// pastState says what becomes of a series that is met for the first time.
+type pastState int
+
+// A signal that begins anew waits for its past; where that cannot be read, it
+// begins without and goes on waiting. One that has it waits no more.
+const (
+	noPast pastState = iota
+	withheld
+	beganCold
+)
 
 // member is one series of a signal, by its labels.
 type member struct {
@@ -78,10 +90,10 @@ func (q *query) stale() time.Duration { return 2*q.interval + q.timeout }
 func (q *query) key() queryKey { return queryKey{q.service, q.name} }
 
 // queries makes the entries that this observer evaluates, each with the state
-// that it had before. The functions that it gives put them in force.
-func (c *Collector) queries(f force) (list []*query, begin []func(), err error) {
+// that it had before, and what must be done to put them in force.
+func (c *Collector) queries(f force) (list []*query, all changes, err error) {
 	if len(f.settings.Signals) > 0 && f.past == nil {
-		return nil, nil, fmt.Errorf("signals: there is no Prometheus to ask, name one in prometheus.url")
+		return nil, changes{}, fmt.Errorf("signals: there is no Prometheus to ask, name one in prometheus.url")
 	}
 	before := map[queryKey]*query{}
 	for _, q := range c.table.Load().queries {
@@ -90,19 +102,22 @@ func (c *Collector) queries(f force) (list []*query, begin []func(), err error) 
 	for _, entry := range f.settings.Signals {
 		at := slices.IndexFunc(f.settings.Services, func(v Service) bool { return v.Name == entry.Service })
 		if at < 0 {
-			return nil, nil, fmt.Errorf("signal %q: there is no service %q", entry.Name, entry.Service)
+			return nil, changes{}, fmt.Errorf("signal %q: there is no service %q", entry.Name, entry.Service)
 		}
 		if v := f.settings.Services[at]; slices.Contains(v.Observers, c.observer) {
 			q, err := c.query(f, v, entry)
 			if err != nil {
-				return nil, nil, fmt.Errorf("signal %q of service %q: %w", entry.Name, entry.Service, err)
+				return nil, changes{}, fmt.Errorf("signal %q of service %q: %w", entry.Name, entry.Service, err)
 			}
 			q.state = q.stateOf(before[q.key()])
-			begin = append(begin, q.begin)
+			all.begin = append(all.begin, q.begin)
+			if old := before[q.key()]; old == nil || old.state != q.state {
+				all.jobs = append(all.jobs, q.pastOf(entry))
+			}
 			list = append(list, q)
 		}
 	}
-	return list, begin, nil
+	return list, all, nil
 }
 
 // query makes one entry and tries its rules.
@@ -127,7 +142,7 @@ func (q *query) stateOf(before *query) *queryState {
 	if before != nil && before.state.rules == q.rules && slices.Equal(before.state.dimensions, q.dimensions) {
 		return before.state
 	}
-	s := &queryState{rules: q.rules, dimensions: q.dimensions, members: map[string]*member{}}
+	s := &queryState{rules: q.rules, dimensions: q.dimensions, members: map[string]*member{}, past: withheld}
 	s.shown.Store(&answered{})
 	return s
 }
@@ -170,6 +185,10 @@ func (s *queryState) member(labels map[string]string, at time.Time) (*member, er
 	fresh, err := s.rules.fresh()
 	if err != nil {
 		return nil, err
+	}
+	if s.past != noPast {
+		fresh.past = newKept(s.rules)
+		fresh.past.withheld = s.past == withheld
 	}
 	m := &member{pairs: pairs, labels: s.query.labelsOf(pairs), judged: fresh, seen: at}
 	s.members[key] = m
