@@ -338,7 +338,7 @@ func (s Settings) rules(v Service, signal, module string, interval time.Duration
 // have been tried: a series can be made. Where there are none any more, the
 // series ends. One with a baseline waits for its past, if there is one: what it
 // keeps until then is given, too.
-func (p plan) begin(s *state, past bool) (list []func(), waits *kept) {
+func (p plan) begin(s *state, past bool) (list []func(), waits *backlog) {
 	for i, r := range p.rules {
 		s.mu.Lock()
 		has, same := s.signals[i].series != nil, s.signals[i].rules == r
@@ -352,7 +352,7 @@ func (p plan) begin(s *state, past bool) (list []func(), waits *kept) {
 				continue
 			}
 			if past && i == ofLatency {
-				waits = newKept(r)
+				waits = newBacklog(r)
 				fresh.past = waits
 			}
 			list = append(list, func() { s.begin(i, fresh) })

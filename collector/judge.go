@@ -31,7 +31,7 @@ type judged struct {
 	series *sigma.Series // nil: it is not judged
 	score  *sigma.Score  // nil: it has none
 	peaks  *peaks        // of the score
-	past   *kept         // what it keeps while it waits for its past; nil: it does not
+	past   *backlog      // what it keeps while it waits for its past; nil: it does not
 }
 
 // verdict is the newest judgement of a signal.

@@ -56,7 +56,7 @@ type pastOfProbe struct {
 // there: the sign of the one that waits.
 type slotOfTarget struct {
 	state *state
-	past  *kept
+	past  *backlog
 }
 
 func (o *pastOfProbe) waits(t *table) bool {

@@ -15,20 +15,20 @@ const (
 	windowSteps = 600                 // ten in each bucket of the baseline
 )
 
-// keptLive is how many live samples of a series are kept while its past is read,
+// mostBacklog is how many live samples of a series are kept while its past is read,
 // at most: as many as decide about a fault, and some more.
-const keptLive = 1000
+const mostBacklog = 1000
 
-// kept are the newest live samples of such a series.
-type kept struct {
+// backlog are the newest live samples of a series that waits for its past.
+type backlog struct {
 	withheld bool // it is not judged until its past is there
 	most     int
 	samples  []sample
 }
 
-// newKept begins to keep samples of a series that is not judged yet.
-func newKept(r rules) *kept {
-	return &kept{withheld: true, most: min(r.fault.Slots(r.interval)+50, keptLive)}
+// newBacklog begins to keep samples of a series that is not judged yet.
+func newBacklog(r rules) *backlog {
+	return &backlog{withheld: true, most: min(r.fault.Slots(r.interval)+50, mostBacklog)}
 }
 
 // sample is one live sample, of the instant at by the clock that sigma is told.
@@ -38,20 +38,20 @@ type sample struct {
 }
 
 // add keeps a sample, in the place of the oldest if there are too many.
-func (k *kept) add(s sample) {
-	if len(k.samples) == k.most {
-		copy(k.samples, k.samples[1:])
-		k.samples = k.samples[:k.most-1]
+func (l *backlog) add(s sample) {
+	if len(l.samples) == l.most {
+		copy(l.samples, l.samples[1:])
+		l.samples = l.samples[:l.most-1]
 	}
-	k.samples = append(k.samples, s)
+	l.samples = append(l.samples, s)
 }
 
 // first is the instant from which on samples are kept; false: none is yet.
-func (k *kept) first() (time.Time, bool) {
-	if len(k.samples) == 0 {
+func (l *backlog) first() (time.Time, bool) {
+	if len(l.samples) == 0 {
 		return time.Time{}, false
 	}
-	return k.samples[0].at, true
+	return l.samples[0].at, true
 }
 
 // take judges a live sample as add does, unless the series waits for its past:
@@ -69,8 +69,8 @@ func (j *judged) take(at time.Time, value, start float64, before verdict) (verdi
 
 // replay gives the samples that were kept to a series that has its past. Those
 // that it knows already are refused, and do not matter.
-func (k *kept) replay(j *judged, v verdict) verdict {
-	for _, s := range k.samples {
+func (l *backlog) replay(j *judged, v verdict) verdict {
+	for _, s := range l.samples {
 		if next, err := j.add(s.at, s.value, s.start, v); err == nil {
 			v = next
 		}

@@ -187,7 +187,7 @@ func (s *queryState) member(labels map[string]string, at time.Time) (*member, er
 		return nil, err
 	}
 	if s.past != noPast {
-		fresh.past = newKept(s.rules)
+		fresh.past = newBacklog(s.rules)
 		fresh.past.withheld = s.past == withheld
 	}
 	m := &member{pairs: pairs, labels: s.query.labelsOf(pairs), judged: fresh, seen: at}

@@ -97,7 +97,9 @@ func (s *settings) setDirectories() {
 func (s *settings) Check(report func(path, text string)) {
 	// Here the files have been read and nothing has looked at the name yet.
 	s.name()
-	s.Asking = collector.Asking{Timeout: time.Duration(s.Prometheus.Timeout), Concurrency: s.Prometheus.Concurrency}
+	s.Asking = collector.Asking{
+		Timeout: time.Duration(s.Prometheus.Timeout), Concurrency: s.Prometheus.Concurrency, Scrape: time.Duration(s.Prometheus.Scrape.Interval),
+	}
 	tell := report
 	report = func(path, text string) { tell(path, s.owned(path, text)) }
 	heard := map[string]bool{}
@@ -309,6 +311,9 @@ func (s *settings) modules(probers map[string]*probe.Prober) map[string]collecto
 	all := make(map[string]collector.Module, len(s.Modules))
 	for name, m := range s.Modules {
 		one := collector.Module{Timeout: m.Timeout, CheckTarget: m.CheckTarget}
+		if m.Prober == "icmp" && m.ICMP.Packets > 1 {
+			one.Latency = collector.PhaseSeries{Name: "probe_icmp_duration_seconds", Phase: "rtt"}
+		}
 		if p := probers[name]; p != nil {
 			one.Probe = p.Run
 			// What can be marshalled is all of a module but the text of its secrets.
