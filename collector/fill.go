@@ -145,7 +145,10 @@ func (f *filler) start(ctx context.Context, open *sync.WaitGroup, now time.Time)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	defer f.count()
-	running := 0
+	running, most := 0, atOnce
+	if f.failed > 0 {
+		most = 1 // it may be away: one finds out
+	}
 	for _, w := range f.open {
 		if w.cancel != nil {
 			running++
@@ -154,7 +157,7 @@ func (f *filler) start(ctx context.Context, open *sync.WaitGroup, now time.Time)
 	for _, w := range f.open {
 		switch {
 		case w.cancel != nil:
-		case !w.due.After(now) && running < atOnce:
+		case !w.due.After(now) && running < most:
 			running++
 			limited, cancel := context.WithCancel(ctx)
 			w.cancel = cancel

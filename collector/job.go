@@ -81,7 +81,7 @@ func (j *job) read(ctx context.Context, c *Collector, source Source, tell func(s
 			return 0, err
 		}
 		j.after = s.to
-		tell(j.learn(c, tracks), p.done(s.to, end))
+		tell(j.learn(c, tracks, s.step), p.done(s.to, end))
 		if !s.finest { // what is kept meanwhile may not last
 			end = time.Now()
 		}
@@ -112,10 +112,10 @@ func (j *job) begun(ctx context.Context, source Source) (map[string]time.Time, e
 	return all, err
 }
 
-// learn gives an answer to the series that it is about, and tells how many samples
+// learn gives an answer to the series that it is about, and tells how many values
 // they took. What live samples tell, and what lies after our own present, is left
 // to those.
-func (j *job) learn(c *Collector, tracks []promapi.Track) (samples int) {
+func (j *job) learn(c *Collector, tracks []promapi.Track, step time.Duration) (values int) {
 	now := time.Now()
 	shift := c.sampleTime(now).Sub(now.Round(0))
 	if j.unsure {
@@ -135,14 +135,12 @@ func (j *job) learn(c *Collector, tracks []promapi.Track) (samples int) {
 			if !at.Before(until) {
 				break
 			}
-			v, err := b.made.add(at, s.Value, seconds(s.At), b.verdict)
-			if err == nil { // else there is no value
-				b.verdict, b.last = v, at
-				samples++
+			if b.take(at, s, j.rules.interval, step) {
+				values++
 			}
 		}
 	}
-	return samples
+	return values
 }
 
 // blank gives the series of a track, nil where nobody waits for it.

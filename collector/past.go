@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/onefiveten/onefiveten/promapi"
 	"github.com/onefiveten/onefiveten/sigma"
 )
 
@@ -13,6 +14,7 @@ const (
 	seasonPast  = 14 * 24 * time.Hour // ten hours of each kind of a working day, four of a weekend
 	seasonStep  = 5 * time.Minute     // Prometheus looks back so far for a value
 	windowSteps = 600                 // ten in each bucket of the baseline
+	mostTimes   = 20                  // that one value is taken
 )
 
 // mostBacklog is how many live samples of a series are kept while its past is read,
@@ -99,6 +101,24 @@ type blank struct {
 	made    judged
 	verdict verdict
 	last    time.Time // of the newest sample
+}
+
+// take judges one value of the past, of the instant at by the clock that sigma is
+// told. It stands for the step that ends there, and weighs as much as live samples
+// of that time did: parts that are asked in steps of different length would
+// otherwise count the more, the shorter the step, and a fault that has just begun
+// would be half of all that is known. No value is no sample.
+func (b *blank) take(at time.Time, s promapi.Sample, interval, step time.Duration) bool {
+	times := min(max(step/interval, 1), mostTimes)
+	taken := false
+	for n := times - 1; n >= 0; n-- {
+		back := n * (step / times)
+		v, err := b.made.add(at.Add(-back), s.Value, seconds(s.At.Add(-back)), b.verdict)
+		if err == nil {
+			b.verdict, b.last, taken = v, at, true
+		}
+	}
+	return taken
 }
 
 // stretch is one question: the values at from and at every step after it up to to.
