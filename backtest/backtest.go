@@ -1,0 +1,233 @@
+package backtest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/onefiveten/onefiveten/sigma"
+)
+
+// Settings say what samples are judged by.
+type Settings struct {
+	Interval     time.Duration // between two samples; 0: the median of the first 100 steps
+	Availability bool          // 1 is a failed probe and 0 a good one; there is no baseline
+	Fault        sigma.Fault
+	Baseline     sigma.Baseline
+	Score        bool // tell how unusual each sample is, too
+
+	// Alone leaves out what only a report needs: every other k and cap.
+	Alone bool
+}
+
+// Row is a sample that was taken, and what is said of it.
+type Row struct {
+	Sample
+	sigma.Judgement
+	Finding sigma.Finding // zero without a score
+}
+
+// The batches that all k are given: large enough that handing them over costs
+// nothing, small enough to stay near the processor.
+const (
+	batchSize  = 1024
+	firstSteps = 100 // that tell the interval
+)
+
+// errSingle is that of a source without a step.
+var errSingle = errors.New("one sample does not tell the interval: give --interval")
+
+// Run reads all of the source, judges it by the settings and by every other k and
+// cap of the report, and keeps a fixed amount of memory. each is called for every
+// sample that was taken, in order, with what the settings alone say of it; its
+// error ends the run. It may be nil.
+func Run(from Source, s Settings, each func(Row) error) (*Report, error) {
+	head, err := readHead(from)
+	if err != nil {
+		return nil, err
+	}
+	if s.Interval == 0 {
+		if s.Interval = medianStep(head); s.Interval == 0 {
+			return nil, errSingle
+		}
+	}
+	lanes, err := newLanes(s)
+	if err != nil {
+		return nil, err
+	}
+	lanes[0].each = each
+	if err := feed(lanes, head, from); err != nil {
+		return nil, err
+	}
+	return newReport(s, lanes), nil
+}
+
+// readHead gives the samples that tell the interval.
+func readHead(from Source) (head []Sample, err error) {
+	for len(head) <= firstSteps {
+		s, err := from.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		head = append(head, s)
+	}
+	if len(head) == 0 {
+		return nil, errors.New("there is no sample")
+	}
+	return head, nil
+}
+
+// medianStep is the median of the steps forward; 0: there is none.
+func medianStep(head []Sample) time.Duration {
+	var steps []time.Duration
+	for i := 1; i < len(head); i++ {
+		if step := head[i].At.Sub(head[i-1].At); step > 0 {
+			steps = append(steps, step)
+		}
+	}
+	if len(steps) == 0 {
+		return 0
+	}
+	slices.Sort(steps)
+	return steps[len(steps)/2]
+}
+
+// newLanes makes one lane for the settings, and one for each other k and cap of
+// the report. Only what the settings ask for must be possible: another k may be
+// one that so few samples cannot reach.
+func newLanes(s Settings) ([]*lane, error) {
+	main, err := newLane(s)
+	if err != nil {
+		return nil, err
+	}
+	if s.Score {
+		main.score = sigma.NewScore(s.Baseline.Zone)
+	}
+	lanes := []*lane{main}
+	if s.Alone {
+		return lanes, nil
+	}
+	for _, other := range variants(s) {
+		l, err := newLane(other)
+		if err != nil {
+			l = &lane{settings: other, refusal: err}
+		}
+		lanes = append(lanes, l)
+	}
+	return lanes, nil
+}
+
+// variants are the settings with every other k, and those with every other cap.
+func variants(s Settings) (all []Settings) {
+	if !s.Availability {
+		for k := 2.; k <= 6; k += .5 {
+			if v := s; k != s.Baseline.K {
+				v.Baseline.K = k
+				all = append(all, v)
+			}
+		}
+	}
+	for percent := 5; percent < 100; percent += 5 {
+		v := s
+		v.Fault.Cap = float64(percent) / 100
+		if v.Fault.Cap >= s.Fault.Floor && v.Fault.Cap != s.Fault.Cap && v.Fault.Bad(s.Interval) > 0 {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// feed gives the head and then all of the source to every lane. While the lanes
+// judge one batch the next one is read.
+func feed(lanes []*lane, head []Sample, from Source) error {
+	workers := split(lanes, runtime.GOMAXPROCS(0))
+	var buffers [2][]Sample
+	var judging sync.WaitGroup
+	defer judging.Wait()
+	batch, end := head, false
+	for i := 0; ; i++ {
+		for _, mine := range workers {
+			judging.Go(func() { judge(mine, batch) })
+		}
+		if end {
+			break
+		}
+		next, err := readBatch(from, buffers[i%2][:0])
+		judging.Wait()
+		if lanes[0].err != nil {
+			return lanes[0].err
+		}
+		if end = errors.Is(err, io.EOF); err != nil && !end {
+			return err
+		}
+		batch, buffers[i%2] = next, next
+	}
+	judging.Wait()
+	return lanes[0].err
+}
+
+// split deals the lanes out to n workers, less than that if there are not as many.
+func split(lanes []*lane, n int) [][]*lane {
+	workers := make([][]*lane, min(max(n, 1), len(lanes)))
+	for i, l := range lanes {
+		workers[i%len(workers)] = append(workers[i%len(workers)], l)
+	}
+	return workers
+}
+
+// judge gives a batch to some lanes.
+func judge(lanes []*lane, batch []Sample) {
+	for _, l := range lanes {
+		for _, s := range batch {
+			l.add(s)
+		}
+	}
+}
+
+// readBatch fills a batch. With io.EOF it gives what came before.
+func readBatch(from Source, into []Sample) ([]Sample, error) {
+	for len(into) < batchSize {
+		s, err := from.Read()
+		if err != nil {
+			return into, err
+		}
+		into = append(into, s)
+	}
+	return into, nil
+}
+
+// newLane makes what judges by some settings.
+func newLane(s Settings) (*lane, error) {
+	var series *sigma.Series
+	var err error
+	if s.Availability {
+		series, err = sigma.NewAvailability(s.Interval, s.Fault)
+	} else {
+		series, err = sigma.NewValue(s.Interval, s.Fault, s.Baseline)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w%s", err, hint(s))
+	}
+	return &lane{settings: s, series: series, Outcome: Outcome{K: s.Baseline.K, Cap: s.Fault.Cap}}, nil
+}
+
+// hint says what would be long enough for samples so far apart.
+func hint(s Settings) string {
+	window := s.Fault
+	for n := time.Duration(1); n <= 60; n++ {
+		if window.Window = n * s.Interval; window.Bad(s.Interval) > 0 && n >= 3 {
+			break
+		}
+	}
+	if s.Fault.Window >= window.Window || window.Window > 24*time.Hour {
+		return ""
+	}
+	return fmt.Sprintf("; samples every %s need --fault.window=%s or more", s.Interval, window.Window)
+}

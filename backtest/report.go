@@ -1,0 +1,68 @@
+package backtest
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/onefiveten/onefiveten/sigma"
+)
+
+// Report is what one can decide from.
+type Report struct {
+	Settings    Settings // the interval filled in
+	Samples     uint64   // that were taken
+	First, Last time.Time
+	Refused     sigma.Refused
+	Labelled    bool
+
+	Own   Outcome   // that of the settings
+	ByK   []Outcome // rising, the own k among them; none for availability
+	ByCap []Outcome // rising, at the own k, the own cap among them
+
+	Faults  []Episode // of the settings, in order: the longest, up to 100
+	Windows []Window  // of the labels, in order: the first, up to 100
+	Scores  []Scored  // the greatest, falling
+}
+
+// newReport takes together what the lanes have found. The first is that of the
+// settings.
+func newReport(s Settings, lanes []*lane) *Report {
+	main := lanes[0]
+	r := &Report{
+		Settings: s, Own: main.end(), Samples: main.samples, First: main.first, Last: main.last,
+		Refused: main.series.Refused(), Labelled: main.labelled, Faults: main.episodes, Windows: main.windows, Scores: main.scores,
+	}
+	slices.SortFunc(r.Faults, func(a, b Episode) int { return a.Start.Compare(b.Start) })
+	r.ByCap = []Outcome{r.Own}
+	if !s.Availability {
+		r.ByK = []Outcome{r.Own}
+	}
+	for _, l := range lanes[1:] {
+		if l.settings.Baseline.K != s.Baseline.K {
+			r.ByK = append(r.ByK, l.end())
+		} else {
+			r.ByCap = append(r.ByCap, l.end())
+		}
+	}
+	slices.SortFunc(r.ByK, func(a, b Outcome) int { return cmp.Compare(a.K, b.K) })
+	slices.SortFunc(r.ByCap, func(a, b Outcome) int { return cmp.Compare(a.Cap, b.Cap) })
+	return r
+}
+
+// KFor is the smallest k with no more alerts than wanted, at the cap of the
+// settings; false: there is none.
+func (r *Report) KFor(wanted Rate) (Outcome, bool) { return within(r.ByK, wanted) }
+
+// CapFor is the smallest cap with no more alerts than wanted, at the k of the
+// settings; false: there is none.
+func (r *Report) CapFor(wanted Rate) (Outcome, bool) { return within(r.ByCap, wanted) }
+
+// within finds the first that keeps to the rate.
+func within(all []Outcome, wanted Rate) (Outcome, bool) {
+	i := slices.IndexFunc(all, func(o Outcome) bool { return o.Refusal == "" && o.Time > 0 && o.PerDay() <= wanted.PerDay() })
+	if i < 0 {
+		return Outcome{}, false
+	}
+	return all[i], true
+}
