@@ -4,10 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/prometheus/common/model"
 
 	"github.com/onefiveten/onefiveten/sigma"
 )
@@ -220,14 +224,25 @@ func newLane(s Settings) (*lane, error) {
 
 // hint says what would be long enough for samples so far apart.
 func hint(s Settings) string {
-	window := s.Fault
-	for n := time.Duration(1); n <= 60; n++ {
-		if window.Window = n * s.Interval; window.Bad(s.Interval) > 0 && n >= 3 {
+	var longer []string
+	f := s.Fault
+	for n := 1; n <= 240; n++ {
+		if f.Window = time.Duration(n) * s.Interval; f.Window >= time.Second && f.Bad(s.Interval) > 0 {
 			break
 		}
 	}
-	if s.Fault.Window >= window.Window || window.Window > 24*time.Hour {
+	if s.Fault.Window < f.Window && f.Window <= 24*time.Hour {
+		longer = append(longer, "--fault.window="+model.Duration(f.Window).String())
+	}
+	n := float64(s.Baseline.MinSamples + 2)
+	for (n-1)/math.Sqrt(n) <= s.Baseline.K && n < 1e6 { // Grubbs: no sample of n is farther off
+		n++
+	}
+	if window := time.Duration(n) * s.Interval; !s.Availability && s.Baseline.Window < window {
+		longer = append(longer, "--window="+model.Duration(window).String())
+	}
+	if longer == nil {
 		return ""
 	}
-	return fmt.Sprintf("; samples every %s need --fault.window=%s or more", s.Interval, window.Window)
+	return fmt.Sprintf("; samples every %s need %s or more", model.Duration(s.Interval), strings.Join(longer, " and "))
 }

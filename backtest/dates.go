@@ -1,6 +1,8 @@
 package backtest
 
 import (
+	"math"
+	"strconv"
 	"time"
 
 	"gonum.org/v1/plot"
@@ -99,4 +101,31 @@ func label(at, named time.Time, step time.Duration) string {
 		return at.Format("Jan 2\n2006")
 	}
 	return at.Format("Jan 2\n")
+}
+
+// figures marks an axis of values at round numbers, five to ten of them.
+type figures struct{}
+
+// Ticks is part of plot.Ticker.
+func (figures) Ticks(from, to float64) (ticks []plot.Tick) {
+	span := to - from
+	step := math.Pow(10, math.Floor(math.Log10(span/5)))
+	for _, n := range []float64{2, 2.5, 2} { // 1, 2, 5, 10 times a power of ten
+		if span/step <= 10 {
+			break
+		}
+		step *= n
+	}
+	for i := math.Ceil(from / step); i*step <= to && len(ticks) < 20; i++ {
+		ticks = append(ticks, plot.Tick{Value: i * step, Label: round(i*step, step)})
+	}
+	return ticks
+}
+
+// round writes a multiple of step without the digits that rounding has added.
+func round(v, step float64) string {
+	if a := math.Abs(v); a >= 1e7 || step < 1e-5 {
+		return strconv.FormatFloat(v, 'g', 6, 64)
+	}
+	return strconv.FormatFloat(v, 'f', max(0, int(math.Ceil(-math.Log10(step)))), 64)
 }

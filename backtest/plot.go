@@ -119,7 +119,7 @@ func (d *drawing) plot(title string, origin time.Time, zone *time.Location) *plo
 		a.LineStyle.Color, a.Tick.LineStyle.Color = color.Gray{Y: 120}, color.Gray{Y: 120}
 		a.Padding = 0
 	}
-	p.X.Tick.Marker = dates{origin, zone}
+	p.X.Tick.Marker, p.Y.Tick.Marker = dates{origin, zone}, figures{}
 	p.Add(d)
 	return p
 }
@@ -135,17 +135,13 @@ func (d *drawing) Plot(c draw.Canvas, p *plot.Plot) {
 	x := func(v float64) vg.Length { return toX(v) }
 	y := func(v float64) vg.Length { return toY(min(max(v, d.bottom), d.top)) }
 	for _, piece := range d.pieces {
-		d.shade(c, piece, x, func(b bin) bool { return b.fault }, d.fault, c.Min.Y, c.Max.Y)
-	}
-	for _, piece := range d.pieces {
 		d.bandOf(c, piece, x, y)
+		d.shade(c, piece, x, func(b bin) bool { return b.fault }, translucent(d.fault, 190), c.Min.Y, c.Max.Y)
 		d.values(c, piece, x, y)
 		d.shade(c, piece, x, func(b bin) bool { return b.labelled }, d.label, c.Min.Y, c.Min.Y+vg.Points(4))
 	}
 	for _, t := range p.Y.Tick.Marker.Ticks(d.bottom, d.top) {
-		if !t.IsMinor() {
-			c.StrokeLine2(draw.LineStyle{Color: color.RGBA{A: 22}, Width: vg.Points(.5)}, c.Min.X, toY(t.Value), c.Max.X, toY(t.Value))
-		}
+		c.StrokeLine2(draw.LineStyle{Color: color.RGBA{A: 22}, Width: vg.Points(.5)}, c.Min.X, toY(t.Value), c.Max.X, toY(t.Value))
 	}
 	for _, piece := range d.pieces {
 		d.anomalies(c, piece, x, y)

@@ -4,16 +4,20 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// columns are the names of what is told of each sample, and which of them only a
-// score gives.
-const (
-	columns      = "timestamp,value,mean,stddev,upper,lower,anomaly,fault_probability,fault\n"
-	scoreColumns = "timestamp,value,mean,stddev,upper,lower,anomaly,score,fault_probability,fault\n"
-)
+// Columns are the names of what is told of each sample.
+func Columns(score bool) []string {
+	names := []string{"timestamp", "value", "mean", "stddev", "upper", "lower", "anomaly", "score", "fault_probability", "fault"}
+	if !score {
+		names = slices.DeleteFunc(names, func(n string) bool { return n == "score" })
+	}
+	return names
+}
 
 // Rows writes what is said of each sample, one line each. It is to be flushed.
 type Rows struct {
@@ -34,12 +38,8 @@ func NewRows(w io.Writer, format string, zone *time.Location, score bool) (*Rows
 		zone = time.UTC
 	}
 	r := &Rows{to: bufio.NewWriterSize(w, 64<<10), zone: zone, json: format == "json", score: score}
-	head := columns
-	if score {
-		head = scoreColumns
-	}
 	if !r.json {
-		_, _ = r.to.WriteString(head) // an error stays until Flush
+		_, _ = r.to.WriteString(strings.Join(Columns(score), ",") + "\n") // an error stays until Flush
 	}
 	return r, nil
 }

@@ -63,21 +63,36 @@ func (t *sheet) lines(write func(w io.Writer)) {
 // head says what was judged, and by what.
 func (t *sheet) head() {
 	r := t.report
+	refused := ", none refused"
+	if some := Refusals(r.Refused); some != "" {
+		refused = "; refused: " + some
+	}
 	t.printf("%s: %d samples every %s from %s to %s %s (%s)%s\n", t.Name, r.Samples, span(r.Settings.Interval),
-		t.clock(r.First), t.clock(r.Last), t.Zone, span(r.Last.Sub(r.First)), refused(r.Refused))
+		t.clock(r.First), t.clock(r.Last), t.Zone, span(r.Last.Sub(r.First)), refused)
 	f := r.Settings.Fault
-	what := "samples that are not 0"
-	if b := r.Settings.Baseline; !r.Settings.Availability {
-		what = "samples " + beyond(b.Direction) + " mean " + sign(b.Direction) + " " + figure(b.K) + "·σ of the last " + span(b.Window)
-		if b.Season == sigma.Daily {
-			what += " and of the same hour of other days"
-		}
-	}
-	t.printf("judged: %d (%s); anomalies are %s; a fault is more than %s to %s of them in %s\n",
-		r.Own.Judged, span(r.Own.Time), what, percent(f.Floor), percent(f.Cap), span(f.Window))
+	t.printf("judged: %d (%s); an anomaly is %s; a fault is more than %s to %s of them in %s\n",
+		r.Own.Judged, span(r.Own.Time), criterion(r.Settings), percent(f.Floor), percent(f.Cap), span(f.Window))
 	if r.Own.Judged == 0 {
-		t.printf("no sample was judged: fewer than %d samples came in any %s before one\n", r.Settings.Baseline.MinSamples, span(r.Settings.Baseline.Window))
+		t.printf("no sample was judged: never came %d in the %s before one\n", r.Settings.Baseline.MinSamples, span(r.Settings.Baseline.Window))
 	}
+}
+
+// Title names a plot.
+func Title(name string, s Settings) string {
+	return name + ": an anomaly is " + criterion(s)
+}
+
+// criterion says what an anomaly is.
+func criterion(s Settings) string {
+	if s.Availability {
+		return "a failed probe"
+	}
+	b := s.Baseline
+	text := beyond(b.Direction) + " mean " + sign(b.Direction) + " " + figure(b.K) + "·σ of the last " + span(b.Window)
+	if b.Season == sigma.Daily {
+		text += " and of the same hour of other days"
+	}
+	return text
 }
 
 func beyond(d sigma.Direction) string {
@@ -102,8 +117,9 @@ func sign(d sigma.Direction) string {
 	return "+"
 }
 
-// refused counts what was not taken.
-func refused(r sigma.Refused) string {
+// Refusals tells how many samples were not taken, and why; it is empty where all
+// were.
+func Refusals(r sigma.Refused) string {
 	var parts []string
 	for _, c := range []struct {
 		n    uint64
@@ -115,10 +131,7 @@ func refused(r sigma.Refused) string {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
 		}
 	}
-	if parts == nil {
-		return ", none refused"
-	}
-	return "; refused: " + strings.Join(parts, ", ")
+	return strings.Join(parts, ", ")
 }
 
 // table compares outcomes; * marks that of the settings.

@@ -61,6 +61,8 @@ type app struct {
 	outputDir string
 	tests     bool
 
+	backtesting backtesting
+
 	later    map[string]*bool // flags of later versions: given or not
 	commands map[string]func(context.Context) error
 }
@@ -78,6 +80,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	k.UsageWriter(a.stdout).ErrorWriter(a.stderr).Terminate(func(c int) { code = c })
 	k.Version(version.Print("probe-exporter")).HelpFlag.Short('h')
 	k.UsageTemplate(kingpin.LongHelpTemplate) // with the flags of every command
+	if len(args) > 0 && args[0] == "backtest" { // which has more of them than all others
+		k.UsageTemplate(kingpin.DefaultUsageTemplate)
+	}
 	a.define(k)
 	command, err := k.Parse(args)
 	if code >= 0 { // --help, --version
@@ -126,13 +131,12 @@ func (a *app) define(k *kingpin.Application) {
 	rules.Flag("output.dir", "Folder to write into; it is made when missing.").Required().StringVar(&a.outputDir)
 	rules.Flag("tests", "Write promtool tests, too.").Default("true").BoolVar(&a.tests)
 
-	backtest := k.Command("backtest", "Known, not yet available.")
-	backtest.Arg("arguments", "").Strings()
+	a.defineBacktest(k)
 	a.commands = map[string]func(context.Context) error{
-		"serve":                a.serve,
-		check.FullCommand():    a.check,
-		rules.FullCommand():    func(context.Context) error { return a.rules() },
-		backtest.FullCommand(): func(context.Context) error { return fmt.Errorf("backtest: known, not yet available") },
+		"serve":             a.serve,
+		check.FullCommand(): a.check,
+		rules.FullCommand(): func(context.Context) error { return a.rules() },
+		"backtest":          a.backtest,
 	}
 	a.defineLater(check, "alertmanager.url")
 }

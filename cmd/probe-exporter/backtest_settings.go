@@ -1,0 +1,194 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	pconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+
+	"github.com/onefiveten/onefiveten/backtest"
+	"github.com/onefiveten/onefiveten/collector"
+	"github.com/onefiveten/onefiveten/rules"
+	"github.com/onefiveten/onefiveten/sigma"
+)
+
+// backtestSettings are what the samples are judged by, and what is asked of whom
+// where there is no CSV.
+type backtestSettings struct {
+	backtest.Settings
+	query, url string
+	http       *pconfig.HTTPClientConfig
+}
+
+// Names of the signals that every probe has.
+const (
+	availabilitySignal = "availability"
+	latencySignal      = "latency"
+)
+
+// backtestSettings takes the defaults or the signal of the configuration, and then
+// what the flags say.
+func (a *app) backtestSettings() (*backtestSettings, error) {
+	b := &a.backtesting
+	s := &backtestSettings{query: b.query, url: b.url}
+	s.Settings = defaultBacktest(b.kind == availabilitySignal)
+	if err := a.configured(s); err != nil {
+		return nil, err
+	}
+	held := s.Baseline.Hold
+	s.Baseline.Hold = -1
+	for _, change := range b.changes {
+		change(&s.Settings)
+	}
+	if s.Baseline.Hold < 0 { // a hold that nobody chose follows a shorter window
+		s.Baseline.Hold = min(held, s.Baseline.Window/2)
+	}
+	if b.csv != "" {
+		return s, nil
+	}
+	if s.Interval = cmp.Or(b.step, s.Interval, 15*time.Second); s.query == "" {
+		return nil, fmt.Errorf("--signal: %s has no expression: give a CSV or --query", b.signal)
+	}
+	if b.http != "" {
+		var err error
+		s.http, err = b.httpConfig()
+		return s, err
+	}
+	return s, nil
+}
+
+// defaultBacktest is the row of signals: in the table of DETECTION 2, or that of
+// availability. The cap is the highest that a proof would choose.
+func defaultBacktest(availability bool) backtest.Settings {
+	if availability {
+		return backtest.Settings{Availability: true, Fault: sigma.Fault{Window: time.Minute, Floor: .05, Cap: .5, MinAnomalies: 2, K: 3, Clear: 3}}
+	}
+	return backtest.Settings{
+		Fault:    sigma.Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3},
+		Baseline: sigma.Baseline{Window: time.Hour, K: 3, MinSamples: 30, Direction: sigma.Upper, Season: sigma.NoSeason, Hold: 30 * time.Minute},
+	}
+}
+
+// configured reads the configuration where something of it is wanted: a signal, or
+// whom to ask.
+func (a *app) configured(s *backtestSettings) error {
+	b := &a.backtesting
+	if b.signal == "" && (b.csv != "" || b.url != "" && !a.files.given) {
+		return nil
+	}
+	from := a.files.choose()
+	if b.signal == "" && !exists(from.file) && from.dir == "" {
+		return errors.New("--query: whom to ask? Give --prometheus.url, or a --config.file with prometheus.url")
+	}
+	c, err := load(from, a.observer)
+	if err != nil {
+		return err
+	}
+	if s.url == "" || s.url == c.Prometheus.URL {
+		s.url, s.http = c.Prometheus.URL, c.Prometheus.HTTPConfig
+	}
+	if b.csv == "" && s.url == "" {
+		return fmt.Errorf("%s has no prometheus.url: give --prometheus.url", from)
+	}
+	if b.signal == "" {
+		return nil
+	}
+	if err := c.signal(b.signal, s); err != nil {
+		return fmt.Errorf("--signal: %w", err)
+	}
+	if kind := b.kind; kind != "" && s.Availability != (kind == availabilitySignal) {
+		return fmt.Errorf("--kind: %s is no signal of that kind; leave it out", b.signal)
+	}
+	return nil
+}
+
+// signal fills s with what the configuration says of service/name.
+func (s *settings) signal(named string, into *backtestSettings) error {
+	service, name, _ := strings.Cut(named, "/")
+	all := s.Complete(s.observer)
+	i := slices.IndexFunc(all.Services, func(v collector.Service) bool { return v.Name == service })
+	q := slices.IndexFunc(all.Signals, func(q collector.Query) bool { return q.Service == service && q.Name == name })
+	if i < 0 || q < 0 && name != availabilitySignal && name != latencySignal {
+		return fmt.Errorf("%s is not in the configuration, which has: %s", named, strings.Join(s.signals(all), ", "))
+	}
+	said := all.Services[i].Signals[name]
+	into.Settings = defaultBacktest(name == availabilitySignal)
+	baseline := said.Baseline
+	if q >= 0 {
+		query := all.Signals[q]
+		into.query, into.Interval = cmp.Or(into.query, query.Expr), time.Duration(query.Interval)
+		baseline = query.Baseline
+	}
+	if !into.Availability {
+		var err error
+		if into.Baseline, err = baselineOf(all.Baselines[cmp.Or(baseline, "default")]); err != nil {
+			return err
+		}
+	}
+	if q >= 0 {
+		into.Baseline.Low, into.Baseline.High = limits(all.Signals[q].Range)
+	}
+	s.fault(said.Fault, service, name, &into.Fault)
+	return nil
+}
+
+// signals lists what --signal may name.
+func (s *settings) signals(all collector.Settings) (names []string) {
+	for _, v := range all.Services {
+		names = append(names, v.Name+"/"+availabilitySignal, v.Name+"/"+latencySignal)
+	}
+	for _, q := range all.Signals {
+		names = append(names, q.Service+"/"+q.Name)
+	}
+	return names
+}
+
+// fault overlays what is written, and the cap that the proof has solved.
+func (s *settings) fault(said collector.Fault, service, name string, into *sigma.Fault) {
+	into.MinAnomalies, into.Clear = written(said.MinAnomalies, into.MinAnomalies), written(said.Clear, into.Clear)
+	into.Window = time.Duration(written(said.Window, model.Duration(into.Window)))
+	into.Floor, into.K = written(said.Floor, into.Floor), written(said.K, into.K)
+	if said.Cap == nil {
+		bounds := rules.Prove(s.spec())
+		i := slices.IndexFunc(bounds, func(b rules.Bound) bool { return b.Service == service && b.Signal == name && b.Cap > 0 })
+		if i >= 0 {
+			into.Cap = bounds[i].Cap
+			return
+		}
+	}
+	into.Cap = max(written(said.Cap, into.Cap), into.Floor)
+}
+
+// written is what a key says, or the default of one that is not there.
+func written[T any](said *T, otherwise T) T {
+	if said == nil {
+		return otherwise
+	}
+	return *said
+}
+
+// baselineOf gives a baseline of the configuration to the mathematics.
+func baselineOf(b collector.Baseline) (sigma.Baseline, error) {
+	zone, err := time.LoadLocation(b.Timezone)
+	if err != nil {
+		return sigma.Baseline{}, fmt.Errorf("timezone: %w", err)
+	}
+	return sigma.Baseline{
+		Window: time.Duration(b.Window), K: b.K, MinSamples: b.MinSamples, Floor: b.Floor,
+		Direction: b.Direction, Season: b.Season, Zone: zone, Hold: time.Duration(b.Hold),
+	}, nil
+}
+
+// limits gives a range to the mathematics; one that is not written has none.
+func limits(r collector.Range) (low, high float64) {
+	if r.Min == nil && r.Max == nil {
+		return 0, 0
+	}
+	return written(r.Min, math.Inf(-1)), written(r.Max, math.Inf(1))
+}
