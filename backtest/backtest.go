@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -138,7 +137,11 @@ func variants(s Settings) (all []Settings) {
 			}
 		}
 	}
-	for percent := 5; percent < 100; percent += 5 {
+	every := 10
+	if s.Availability { // whose floor is low, and which has no other k
+		every = 5
+	}
+	for percent := every; percent < 100; percent += every {
 		v := s
 		v.Fault.Cap = float64(percent) / 100
 		if v.Fault.Cap >= s.Fault.Floor && v.Fault.Cap != s.Fault.Cap && v.Fault.Bad(s.Interval) > 0 {
@@ -213,13 +216,26 @@ func newLane(s Settings) (*lane, error) {
 	var err error
 	if s.Availability {
 		series, err = sigma.NewAvailability(s.Interval, s.Fault)
-	} else {
-		series, err = sigma.NewValue(s.Interval, s.Fault, s.Baseline)
+	} else if series, err = sigma.NewValue(s.Interval, s.Fault, s.Baseline); err == nil {
+		err = reachable(s)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, hint(s))
 	}
 	return &lane{settings: s, series: series, Outcome: Outcome{K: s.Baseline.K, Cap: s.Fault.Cap}}, nil
+}
+
+// reachable refuses what so few samples cannot reach.
+func reachable(s Settings) error {
+	b, every := s.Baseline, model.Duration(s.Interval)
+	all, left := b.Holds(s.Interval), b.Keeps(s.Interval)
+	if b.MinSamples > left {
+		return fmt.Errorf("min_samples is %d: a window of %s holds %d samples every %s, and %d while a fault is kept out for %s", b.MinSamples, model.Duration(b.Window), all, every, left, model.Duration(b.Hold))
+	}
+	if b.K > 0 && b.K >= sigma.MaxK(all) { // Grubbs 1950
+		return fmt.Errorf("k %v cannot be reached: of %d samples, those of a window of %s every %s, none is %.3f standard deviations off or more", b.K, all, model.Duration(b.Window), every, sigma.MaxK(all))
+	}
+	return nil
 }
 
 // hint says what would be long enough for samples so far apart.
@@ -234,12 +250,16 @@ func hint(s Settings) string {
 	if s.Fault.Window < f.Window && f.Window <= 24*time.Hour {
 		longer = append(longer, "--fault.window="+model.Duration(f.Window).String())
 	}
-	n := float64(s.Baseline.MinSamples + 2)
-	for (n-1)/math.Sqrt(n) <= s.Baseline.K && n < 1e6 { // Grubbs: no sample of n is farther off
-		n++
+	wide := s
+	for n := 2; n < 1e5 && !s.Availability; n++ {
+		wide.Baseline.Window = max(time.Duration(n)*s.Interval, time.Minute)
+		wide.Baseline.Hold = min(s.Baseline.Hold, wide.Baseline.Window/2)
+		if reachable(wide) == nil {
+			break
+		}
 	}
-	if window := time.Duration(n) * s.Interval; !s.Availability && s.Baseline.Window < window {
-		longer = append(longer, "--window="+model.Duration(window).String())
+	if s.Baseline.Window < wide.Baseline.Window {
+		longer = append(longer, "--window="+model.Duration(wide.Baseline.Window).String())
 	}
 	if longer == nil {
 		return ""

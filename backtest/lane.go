@@ -110,7 +110,7 @@ func (l *lane) add(s Sample) {
 	row := Row{Sample: s, Judgement: j}
 	if l.score != nil {
 		row.Finding = l.score.Add(s.At, s.Value)
-		l.rank(row)
+		l.rank(&row)
 	}
 	if j.Ready {
 		l.Judged++
@@ -122,9 +122,9 @@ func (l *lane) add(s Sample) {
 			l.InAlert += step
 		}
 	}
-	l.follow(row)
+	l.follow(&row)
 	if s.Label != Unlabelled {
-		l.compare(row)
+		l.compare(&row)
 	}
 	l.last = s.At
 	if l.each != nil {
@@ -148,7 +148,7 @@ func (l *lane) step(at time.Time) time.Duration {
 }
 
 // follow keeps the present fault.
-func (l *lane) follow(r Row) {
+func (l *lane) follow(r *Row) {
 	if r.FirstBad.IsZero() || r.FirstBad.Equal(r.At) {
 		l.best = sigma.Finding{}
 	}
@@ -194,7 +194,7 @@ func (l *lane) leave(at time.Time, open bool) {
 }
 
 // compare holds a sample against its label.
-func (l *lane) compare(r Row) {
+func (l *lane) compare(r *Row) {
 	l.labelled = true
 	if r.Label != Faulty {
 		l.shut()
@@ -233,7 +233,7 @@ func (l *lane) shut() {
 }
 
 // rank keeps the greatest scores.
-func (l *lane) rank(r Row) {
+func (l *lane) rank(r *Row) {
 	if r.Finding.Score <= 0 || len(l.scores) == maxScores && r.Finding.Score <= l.scores[maxScores-1].Score {
 		return
 	}

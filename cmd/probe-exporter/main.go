@@ -79,7 +79,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	// The library ends the process on --help and --version unless it is told not to.
 	k.UsageWriter(a.stdout).ErrorWriter(a.stderr).Terminate(func(c int) { code = c })
 	k.Version(version.Print("probe-exporter")).HelpFlag.Short('h')
-	k.UsageTemplate(kingpin.LongHelpTemplate) // with the flags of every command
+	k.UsageTemplate(kingpin.LongHelpTemplate)   // with the flags of every command
 	if len(args) > 0 && args[0] == "backtest" { // which has more of them than all others
 		k.UsageTemplate(kingpin.DefaultUsageTemplate)
 	}
