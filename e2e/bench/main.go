@@ -58,7 +58,7 @@ func (b *bench) part(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	flags.StringVar(&b.theirs, "blackbox", os.Getenv("BLACKBOX"), "blackbox_exporter to compare with; empty: the release is built")
 	flags.StringVar(&b.ours, "ours", "", "probe-exporter to measure; empty: it is built")
-	flags.StringVar(&b.only, "only", "", "one part alone: cpu, lag, overrun or scrape")
+	flags.StringVar(&b.only, "only", "", "one part alone: cpu, lag, overrun, thresholds or scrape")
 	flags.StringVar(&b.match, "match", "", "of the part cpu only what has this text in its name, such as \"TCP to localhost\"")
 	flags.StringVar(&b.dir, "dir", "", "folder for files of the run; empty: one that is removed at the end")
 	flags.IntVar(&b.rounds, "rounds", 5, "how often both programs take turns")
@@ -193,7 +193,7 @@ func (b *bench) inside(ctx context.Context) error {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context) error
-	}{{"overrun", b.overrun}, {"lag", b.lag}, {"cpu", b.cpu}} {
+	}{{"overrun", b.overrun}, {"lag", b.lag}, {"cpu", b.cpu}, {"thresholds", b.thresholds}} {
 		if !b.wants(part.name) {
 			continue
 		}
