@@ -26,6 +26,7 @@ import (
 // bench is one run.
 type bench struct {
 	ours, theirs string // the programs
+	prometheus   string // the real one
 	dir          string // for files of this run
 	rounds       int
 	only         string // a part alone; empty: all
@@ -58,6 +59,7 @@ func (b *bench) part(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	flags.StringVar(&b.theirs, "blackbox", os.Getenv("BLACKBOX"), "blackbox_exporter to compare with; empty: the release is built")
 	flags.StringVar(&b.ours, "ours", "", "probe-exporter to measure; empty: it is built")
+	flags.StringVar(&b.prometheus, "prometheus", "", "Prometheus to compare thresholds with; empty: the release is built")
 	flags.StringVar(&b.only, "only", "", "one part alone: cpu, lag, overrun, thresholds or scrape")
 	flags.StringVar(&b.match, "match", "", "of the part cpu only what has this text in its name, such as \"TCP to localhost\"")
 	flags.StringVar(&b.dir, "dir", "", "folder for files of the run; empty: one that is removed at the end")
@@ -121,6 +123,13 @@ func (b *bench) programs(ctx context.Context) error {
 		}
 		b.theirs = p.Path
 	}
+	if b.prometheus == "" && b.wants("thresholds") {
+		p, err := stack.Find(ctx, stack.Options{Which: "build", Progress: b.say})
+		if err != nil {
+			return err
+		}
+		b.prometheus = p.Prometheus.Path
+	}
 	if b.ours != "" {
 		return nil
 	}
@@ -169,7 +178,7 @@ func (b *bench) again(ctx context.Context, isolated bool) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, self, "inside", "-ours="+b.ours, "-blackbox="+b.theirs, "-dir="+b.dir,
+	cmd := exec.CommandContext(ctx, self, "inside", "-ours="+b.ours, "-blackbox="+b.theirs, "-prometheus="+b.prometheus, "-dir="+b.dir,
 		"-only="+b.only, "-match="+b.match, fmt.Sprintf("-rounds=%d", b.rounds), fmt.Sprintf("-isolated=%t", isolated))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
