@@ -155,9 +155,16 @@ func heap() float64 {
 	return float64(m.HeapAlloc)
 }
 
-// steps are how many samples of each series are measured: whole buckets, since
-// closing one costs more than the samples within.
-func steps(span time.Duration) int { return max(int(span/buckets/every), 144) }
+// pieces are how often, and steps how many samples of each series at a time, the
+// cost is measured: over whole buckets, since closing one costs more than the
+// samples within.
+func pieces(span time.Duration) (n, steps int) {
+	const least = 144 // a bucket of a day
+	if steps = int(span / buckets / every); steps > least {
+		return 1, steps
+	}
+	return 3, least
+}
 
 // judge measures one span of one variant.
 func (v variant) judge(ctx context.Context, span time.Duration, values *noise) (judging, error) {
@@ -168,30 +175,36 @@ func (v variant) judge(ctx context.Context, span time.Duration, values *noise) (
 	}
 	j.bytes = bytes
 	order := rand.New(rand.NewPCG(2, 6)).Perm(crowd) // as they lie in no memory
-	if j.cold, err = perSample(ctx, all, order, steps(span), values); err != nil {
-		return j, err
+	n, steps := pieces(span)
+	var costs []float64
+	for piece := range n {
+		cost, err := perSample(ctx, all, order, piece*steps, (piece+1)*steps, values)
+		if err != nil {
+			return j, err
+		}
+		costs = append(costs, cost)
 	}
+	j.cold, _, _ = spread(costs)
 	runtime.KeepAlive(all)
 	if all, _, err = v.fill(span, 1, values); err != nil {
 		return j, err
 	}
-	j.hot, err = perSample(ctx, all, []int{0}, hotRound, values)
+	j.hot, err = perSample(ctx, all, []int{0}, 0, hotRound, values)
 	return j, err
 }
 
-// perSample is the CPU time of one sample, in ns. At each step every series gets
-// one, each at a phase of its own.
-func perSample(ctx context.Context, all []kept, order []int, steps int, values *noise) (float64, error) {
+// perSample is the CPU time of one sample, in ns, over the steps from … to-1. At
+// each every series gets one, at a phase of its own.
+func perSample(ctx context.Context, all []kept, order []int, from, to int, values *noise) (float64, error) {
 	before, err := cpuTime(os.Getpid())
 	if err != nil {
 		return 0, err
 	}
-	from := measuredFrom()
-	for step := range steps {
+	for step := from; step < to; step++ {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		at := from.Add(time.Duration(step) * every)
+		at := measuredFrom().Add(time.Duration(step) * every)
 		for turn, i := range order {
 			if err := all[i].add(at.Add(every*time.Duration(turn)/time.Duration(len(order))), values.at(i, step)); err != nil {
 				return 0, err
@@ -199,7 +212,7 @@ func perSample(ctx context.Context, all []kept, order []int, steps int, values *
 		}
 	}
 	after, err := cpuTime(os.Getpid())
-	return float64((after - before).Nanoseconds()) / float64(steps*len(order)), err
+	return float64((after - before).Nanoseconds()) / float64((to-from)*len(order)), err
 }
 
 // judgings measures every variant in every span.
@@ -254,6 +267,6 @@ func (b *bench) tellJudging(all []judging) {
 			verdict(longest.cold <= flat*shortest.cold && longest.bytes <= flat*shortest.bytes))
 	}
 	b.say.Line(`  Method: sigma.Series with the defaults of signals (k 3, hold 30m, fault window 3m), filled windows, normal values; the CPU
-  clock of this process over whole buckets of each window, so with the closing of buckets; bytes are what the heap grew by
+  clock of this process over whole buckets of each window, so with the closing of buckets (median of 3 where they are short); bytes are what the heap grew by
   after a collection, without labels and verdicts of the exporter. A goal is about bytes, or flatness.`)
 }

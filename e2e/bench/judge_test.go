@@ -40,9 +40,10 @@ func TestFill_LeavesNoBucketEmptyAndHasAThreshold(t *testing.T) {
 	}
 }
 
-func TestSteps_AreWholeBuckets(t *testing.T) {
+func TestPieces_AreWholeBuckets(t *testing.T) {
 	for _, span := range spans {
-		if took := time.Duration(steps(span)) * every; took%(span/buckets) != 0 {
+		_, steps := pieces(span)
+		if took := time.Duration(steps) * every; took%(span/buckets) != 0 {
 			t.Errorf("%s: %s are measured, which is no multiple of a bucket of %s", span, took, span/buckets)
 		}
 	}
