@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 )
@@ -77,24 +76,18 @@ func (p *page) says(set map[string]string, more ...string) {
 	p.set, p.more = maps.Clone(set), more
 }
 
-// Of every signal the expression, and what is special about it.
-func signals() string {
-	var s strings.Builder
-	s.WriteString("signals:\n")
-	for name, more := range map[string]string{
+// signals are the entries of the configuration, by name: the expression, and what
+// is special about it.
+func signals() map[string]string {
+	return map[string]string{
 		"queue":   `expr: 'max by (node) (queue_length)'`,
 		"ratio":   `expr: 'max by (node) (cache_ratio)'`,
 		"workers": `expr: 'max by (node) (workers)'`,
 		"shards":  `expr: 'max by (node) (shards)', max_series: 4`,
-		"paint":   `expr: 'max by (node, colour) (paint)'`,
+		"paint":   `expr: 'max by (service, node) (paint)'`,
 		"orders":  `expr: 'max by (node) (orders)'`, // nobody exposes it at first
-	} {
-		fmt.Fprintf(&s, "- {name: %s, service: shop, interval: 1s, %s}\n", name, more)
 	}
-	return s.String()
 }
 
 // signalNames are all of them.
-func signalNames() []string {
-	return slices.Sorted(slices.Values([]string{"queue", "ratio", "workers", "shards", "paint", "orders"}))
-}
+func signalNames() []string { return slices.Sorted(maps.Keys(signals())) }

@@ -59,7 +59,7 @@ func TestSignals_WhatCannotBeReadIsSeenAndNeverHealthy(t *testing.T) {
 	w.page.says(map[string]string{
 		`cache_ratio{node="n2"}`: "NaN", `workers{node="n2"}`: gone, `paint{node="n2"}`: gone,
 		`queue_length{node="n1"}`: gone, `queue_length{node="n2"}`: gone, `queue_length{node="n3"}`: gone,
-	}, `shards{node="n4"} 100`, `shards{node="n5"} 100`, `paint{node="n2",colour="red"} 100`, `orders{node="n1"} 100`)
+	}, `shards{node="n4"} 100`, `shards{node="n5"} 100`, `paint{node="n2",service="other"} 100`, `orders{node="n1"} 100`)
 	w.becomes("every loss is seen", "", func() string { return w.blind(w.results(), w.own()) })
 	w.queries("queue", 5, func(now exposition) {
 		for signal, want := range seen() {

@@ -66,8 +66,9 @@ func reserve(t *testing.T) *process.Port {
 // settings are those of the exporter: six signals every second, which tell a
 // fault after six bad samples.
 func (w *world) settings() string {
-	var of strings.Builder
+	var of, entries strings.Builder
 	for _, name := range signalNames() {
+		fmt.Fprintf(&entries, "- {name: %s, service: shop, interval: 1s, %s}\n", name, signals()[name])
 		fmt.Fprintf(&of, "    %s: {mode: ticket, expose: full, fault: {fault_window: 10s, floor: 0.3, cap: 0.5}}\n", name)
 	}
 	return fmt.Sprintf(`modules: {http: {prober: http, timeout: 500ms, http: {preferred_ip_protocol: ip4}}}
@@ -79,12 +80,13 @@ prometheus:
 observers: [a]
 baselines: {default: {window: 20m, hold: 10m, min_samples: 10}}
 probes: [{name: page, service: shop, module: http, role: entry, interval: 1s, targets: [{url: '%s/'}]}]
+signals:
 %sservices:
 - name: shop
   owner: team
   targets: {detect: 60s, locate: 2m, recover: 4m}
   signals:
-%s`, w.prometheus.URL(), w.page.URL, signals(), of.String())
+%s`, w.prometheus.URL(), w.page.URL, entries.String(), of.String())
 }
 
 // scraping is the configuration of Prometheus.
