@@ -28,13 +28,13 @@ func TestSignals_AFaultOfOneNodeRaisesItsGaugeAndTheAlert(t *testing.T) {
 	if got := now.values("ksigma_threshold", "signal=queue", "bound=upper"); strings.Count(got, "=") != 3 {
 		t.Errorf("the thresholds of three nodes: got %q", got)
 	}
-	if got := w.alerts(); got != "" {
-		t.Errorf("alerts before the fault: %s", got)
+	if got := w.faulty(); got != "" {
+		t.Errorf("alerts before the fault, of %s", got)
 	}
 
 	w.page.says(map[string]string{`queue_length{node="n2"}`: bad})
 	w.becomes("the fault of n2", "n1=0 n2=1 n3=0", func() string { return w.results().faults("queue") })
-	w.becomes("the alert of queue alone", "SignalFault queue", w.alerts)
+	w.becomes("the alert of queue alone", "queue", w.faulty)
 	for _, s := range w.ask(`ALERTS{alertname="SignalFault"}`) {
 		if s.Metric["service"] != "shop" || s.Metric["severity"] != "ticket" || s.Metric["heal"] != "" {
 			t.Errorf("the labels of the alert: %v", s.Metric)
@@ -42,7 +42,7 @@ func TestSignals_AFaultOfOneNodeRaisesItsGaugeAndTheAlert(t *testing.T) {
 	}
 	w.page.says(nil)
 	w.becomes("the end of the fault", healthy, func() string { return w.results().faults("queue") })
-	w.becomes("the end of the alert", "", w.alerts)
+	w.becomes("the end of the alert", "", w.faulty)
 }
 
 // What is wrong with each signal is another thing; all of it goes on at once, and
@@ -68,8 +68,9 @@ func TestSignals_WhatCannotBeReadIsSeenAndNeverHealthy(t *testing.T) {
 			}
 		}
 	})
-	if got := w.alerts(); got != "" {
-		t.Errorf("what is not known to be bad is no fault, but there is %s", got)
+	w.becomes("the alert of signals that nothing is known of", "queue shards", func() string { return w.alerts("SignalStale") })
+	if got := w.faulty(); got != "" {
+		t.Errorf("what is not known to be bad is no fault, but there are alerts of %s", got)
 	}
 
 	w.page.says(nil)
@@ -83,6 +84,7 @@ func TestSignals_WhatCannotBeReadIsSeenAndNeverHealthy(t *testing.T) {
 		}
 		return ""
 	})
+	w.becomes("orders, which are gone again, are the one signal that nothing is known of", "orders", func() string { return w.alerts("SignalStale") })
 }
 
 // seen are the verdicts that are left while the page is not well.
@@ -146,12 +148,12 @@ func TestSignals_APrometheusThatHangsIsSeenAndEndsNoFault(t *testing.T) {
 	w.becomes("the fault of n2 is there again", faulty, func() string {
 		got := w.results().faults("queue")
 		if strings.Contains(got, "n2=0") {
-			t.Errorf("the fault went on, but n2 was said to be well: %s", got)
+			t.Fatalf("the fault went on, but n2 was said to be well: %s", got)
 		}
 		return got
 	})
-	w.becomes("the alert", "SignalFault queue", w.alerts)
+	w.becomes("the alert", "queue", w.faulty)
 	w.page.says(nil)
 	w.becomes("the end of the fault", healthy, func() string { return w.results().faults("queue") })
-	w.becomes("the end of the alert", "", w.alerts)
+	w.becomes("the end of the alert", "", w.faulty)
 }

@@ -63,13 +63,13 @@ func reserve(t *testing.T) *process.Port {
 	return p
 }
 
-// settings are those of the exporter: six signals every second, which tell a
-// fault after six bad samples.
+// settings are those of the exporter: signals every second, which tell a fault
+// after three bad samples.
 func (w *world) settings() string {
 	var of, entries strings.Builder
 	for _, name := range signalNames() {
 		fmt.Fprintf(&entries, "- {name: %s, service: shop, interval: 1s, %s}\n", name, signals()[name])
-		fmt.Fprintf(&of, "    %s: {mode: ticket, expose: full, fault: {fault_window: 10s, floor: 0.3, cap: 0.5}}\n", name)
+		fmt.Fprintf(&of, "    %s: {mode: ticket, expose: full, fault: {fault_window: 5s, floor: 0.3, cap: 0.4}}\n", name)
 	}
 	return fmt.Sprintf(`modules: {http: {prober: http, timeout: 500ms, http: {preferred_ip_protocol: ip4}}}
 prometheus:
@@ -78,7 +78,7 @@ prometheus:
   scrape: {interval: 1s, timeout: 500ms}
   evaluation: {interval: 1s, delay: 500ms}
 observers: [a]
-baselines: {default: {window: 20m, hold: 10m, min_samples: 10}}
+baselines: {default: {window: 20m, hold: 10m}}
 probes: [{name: page, service: shop, module: http, role: entry, interval: 1s, targets: [{url: '%s/'}]}]
 signals:
 %sservices:
@@ -229,16 +229,19 @@ type sample struct {
 	Value  [2]any
 }
 
-// alerts are those that fire, and tell of signals: "name signal", sorted, each once.
-func (w *world) alerts() string {
+// alerts are those of one name that fire: the signals that they tell of, sorted.
+func (w *world) alerts(name string) string {
 	w.t.Helper()
 	var all []string
-	for _, s := range w.ask(`ALERTS{alertstate="firing", signal!=""}`) {
-		all = append(all, s.Metric["alertname"]+" "+s.Metric["signal"])
+	for _, s := range w.ask(`ALERTS{alertstate="firing", alertname="` + name + `"}`) {
+		all = append(all, s.Metric["signal"])
 	}
 	slices.Sort(all)
-	return strings.Join(slices.Compact(all), ", ")
+	return strings.Join(all, " ")
 }
+
+// faulty are the signals of which Prometheus says that they are in fault.
+func (w *world) faulty() string { return w.alerts("SignalFault") }
 
 // eventually asks until there is nothing wrong any more.
 func (w *world) eventually(what string, wrong func() string) {
@@ -270,15 +273,23 @@ func (w *world) becomes(what, want string, get func() string) {
 	})
 }
 
-// warm waits until every signal but the one that nobody exposes is judged.
+// warm waits until every signal but the one that nobody exposes is judged, and
+// remembers so much that a bad minute does not become what is normal.
 func (w *world) warm() {
 	w.t.Helper()
+	const enough = 60
 	w.eventually("every node has a verdict", func() string {
 		now := w.results()
 		for _, name := range signalNames() {
 			if got := now.faults(name); name != "orders" && got != healthy {
 				return fmt.Sprintf("%s: got %q, want %q", name, got, healthy)
 			}
+		}
+		var n float64
+		if got := now.one("ksigma_baseline_samples", "signal=queue", "node=n2"); got == "" {
+			return "queue has no baseline"
+		} else if _, err := fmt.Sscanf(got, "n2=%g", &n); err != nil || n < enough {
+			return fmt.Sprintf("the baseline of queue has %s samples, want %d", got, enough)
 		}
 		return ""
 	})
