@@ -1,0 +1,156 @@
+package replay
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/onefiveten/onefiveten/sigma"
+)
+
+// Goal is how many false faults a probe may have in a day: 1 in 20 days.
+const Goal = .05
+
+const (
+	every = 15 * time.Second // between two samples of a replay
+
+	day  = 24 * time.Hour
+	week = 7 * day
+)
+
+// Count is what the shipped defaults made of healthy services of one kind.
+type Count struct {
+	Kind      string
+	Every     time.Duration
+	Direction sigma.Direction
+	Season    sigma.Season
+	Days      int // that were counted
+	Faults    int // in them, all of them false
+	Learning  int // of the days before them, in which the season was learned
+}
+
+// PerDay is the number of false faults per probe and day.
+func (c Count) PerDay() float64 { return float64(c.Faults) / float64(c.Days) }
+
+// FalseFaults simulates about the given number of probe-days of each kind of
+// healthy service at 5 and 15 s, judged with the shipped defaults: each kind above
+// the mean and on both sides, those with a daily peak with a season, too. days is
+// rounded up to whole probes of 14 days; with a peak the first 7 of them are for
+// learning and not counted.
+func FalseFaults(days int) []Count {
+	var all []Count
+	for _, h := range Kinds() {
+		for _, p := range []time.Duration{5 * time.Second, 15 * time.Second} {
+			for _, d := range []sigma.Direction{sigma.Upper, sigma.Both} {
+				c := Count{Kind: h.Name, Every: p, Direction: d, Season: sigma.NoSeason}
+				all = append(all, c)
+				if h.Daily {
+					c.Season = sigma.Daily
+					all = append(all, c)
+				}
+			}
+		}
+	}
+	return parallel(all, func(c Count) Count { return c.count(days) })
+}
+
+// count simulates probe after probe until the days are enough.
+func (c Count) count(days int) Count {
+	h := kind(c.Kind)
+	learn := time.Duration(0)
+	if h.Daily {
+		learn = week
+	}
+	for seed := uint64(0); c.Days < days; seed++ {
+		s, was := values(c.Every, c.Direction, c.Season), false
+		for v := range h.Samples(seed, c.Every, 2*week) {
+			j, err := s.Add(v.At, v.V)
+			if err != nil {
+				panic(err)
+			}
+			switch began := j.Fault && !was; {
+			case began && v.At.Sub(begin()) < learn:
+				c.Learning++
+			case began:
+				c.Faults++
+			}
+			was = j.Fault
+		}
+		c.Days += int((2*week - learn) / day)
+	}
+	return c
+}
+
+func kind(name string) Healthy {
+	for _, h := range Kinds() {
+		if h.Name == name {
+			return h
+		}
+	}
+	panic("no kind of healthy service " + name)
+}
+
+// LostPackets counts false faults of availability where one probe in a thousand
+// is lost, each by itself.
+func LostPackets(every time.Duration, days int) Count {
+	f, _, _ := shipped()
+	f.Cap = availabilityCap
+	s, was := must(sigma.NewAvailability(every, f)), false
+	r := rand.New(rand.NewPCG(0, 110))
+	c := Count{Kind: "availability, 1 of 1000 lost", Every: every, Days: days}
+	for at := time.Duration(0); at < time.Duration(days)*day; at += every {
+		v := 0.
+		if r.IntN(1000) == 0 {
+			v = 1
+		}
+		j, err := s.Add(begin().Add(at), v)
+		if err != nil {
+			panic(err)
+		}
+		if j.Fault && !was {
+			c.Faults++
+		}
+		was = j.Fault
+	}
+	return c
+}
+
+// availabilityCap is the greatest that the proof solves for availability.
+const availabilityCap = .5
+
+// Report is a table of the false faults in that many days of each kind.
+func Report(days int) string {
+	var s strings.Builder
+	s.WriteString("| healthy service | interval | direction | season | probe-days | false faults | per day | goal |\n|---|--:|---|---|--:|--:|--:|--:|\n")
+	for _, c := range FalseFaults(days) {
+		goal := fmt.Sprint(Goal)
+		if kind(c.Kind).Daily && c.Season != sigma.Daily {
+			goal = "–"
+		}
+		fmt.Fprintf(&s, "| %s | %s | %s | %s | %d | %d | %.3f | %s |\n", c.Kind, c.Every, c.Direction, c.Season, c.Days, c.Faults, c.PerDay(), goal)
+	}
+	for _, p := range []time.Duration{5 * time.Second, 15 * time.Second} {
+		c := LostPackets(p, days)
+		fmt.Fprintf(&s, "| %s | %s | – | – | %d | %d | %.3f | %v |\n", c.Kind, c.Every, c.Days, c.Faults, c.PerDay(), Goal)
+	}
+	return s.String()
+}
+
+// parallel works on all of the list at once, as many at a time as there is room
+// for, and keeps the order.
+func parallel[T, R any](list []T, work func(T) R) []R {
+	done := make([]R, len(list))
+	room := make(chan struct{}, 2)
+	var all sync.WaitGroup
+	for i := range list {
+		all.Go(func() {
+			room <- struct{}{}
+			done[i] = work(list[i])
+			<-room
+		})
+	}
+	all.Wait()
+	return done
+}

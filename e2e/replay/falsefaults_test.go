@@ -1,0 +1,33 @@
+package replay
+
+import (
+	"testing"
+	"time"
+
+	"github.com/onefiveten/onefiveten/sigma"
+)
+
+func TestShipped_IsWhatTheTableOfDefaultsSays(t *testing.T) {
+	availability, value, b := shipped()
+	if want := (sigma.Fault{Window: time.Minute, Floor: .05, MinAnomalies: 2, K: 3, Clear: 3}); availability != want {
+		t.Errorf("availability: got %+v, want %+v", availability, want)
+	}
+	if want := (sigma.Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}); value != want {
+		t.Errorf("a value: got %+v, want %+v", value, want)
+	}
+	if b.Window != time.Hour || b.K != 3 || b.Season != sigma.NoSeason {
+		t.Errorf("baseline: got %+v", b)
+	}
+}
+
+// The promise itself, on fewer days than the table of make bench.
+func TestShippedDefaults_RaiseNoMoreThanOneFalseFaultInTwentyDays(t *testing.T) {
+	for _, c := range FalseFaults(42) {
+		if kind(c.Kind).Daily {
+			continue
+		}
+		if c.PerDay() > Goal {
+			t.Errorf("%s every %s, direction %s, season %s: %d false faults in %d probe-days, want one in twenty at most", c.Kind, c.Every, c.Direction, c.Season, c.Faults, c.Days)
+		}
+	}
+}
