@@ -72,7 +72,7 @@ func (b *baseline) empty(i int) {
 // formula for many parts at once, which needs no division per bucket. Means are
 // taken less one of them, so that what they have in common costs no digits.
 func (b *baseline) merge(t int64) {
-	var parts [buckets]int
+	var parts [buckets]uint8
 	var n uint64
 	var total, common float64
 	k, open := 0, slot(b.open)
@@ -86,7 +86,7 @@ func (b *baseline) merge(t int64) {
 			}
 			n += uint64(c)
 			total += float64(c) * (b.sums[i].mean - common)
-			parts[k] = i
+			parts[k] = uint8(i)
 			k++
 		}
 	}
@@ -95,11 +95,12 @@ func (b *baseline) merge(t int64) {
 		return
 	}
 	total /= float64(n)
-	b.closed.Mean = common + total
+	var m2 float64
 	for _, i := range parts[:k] {
 		d := b.sums[i].mean - common - total
-		b.closed.M2 += b.sums[i].m2 + float64(b.count[i])*d*d
+		m2 += b.sums[i].m2 + float64(b.count[i])*d*d
 	}
+	b.closed.Mean, b.closed.M2 = common+total, m2
 }
 
 // before gives the moments of everything that counts at the instant of the
