@@ -52,6 +52,21 @@ func TestBaselines_OnlyWhatIsJudgedMustBeReached(t *testing.T) {
 	}
 }
 
+// A query feeds the baseline that its entry names, or its service, or else the
+// default one, at its own interval.
+func TestBaselines_QueriesAreFedAtTheirOwnInterval(t *testing.T) {
+	for text, want := range map[string]string{
+		"signals: [{name: queue, service: shop, expr: up, interval: 5m}]":                                                              "probe.yml:1: baselines.default.min_samples: 30 can never be reached by the 12 samples that a window of 1h holds every 5m: lower it, or lengthen the window",
+		"signals: [{name: queue, service: shop, expr: up, interval: 45s, baseline: slow}]\nbaselines: {slow: {window: 1d, hold: 1h}}":  "",
+		"signals: [{name: queue, service: shop, expr: up, interval: 45s, baseline: slow}]\nbaselines: {slow: {window: 20m, hold: 6m}}": "probe.yml:2: baselines.slow.min_samples: 30 can never be reached by the 26 samples that a window of 20m holds every 45s: lower it, or lengthen the window",
+		"signals: [{name: queue, service: shop, expr: up, interval: 45s, baseline: slow}]\nbaselines: {slow: {window: 1d, hold: 5m}}":  `probe.yml:2: baselines.slow.hold: got 5m, want more than 5m10s: the recover target of service "shop" and 5m`,
+	} {
+		if got := mistakes(text + quick); got != want && !strings.HasPrefix(got, want+"\n") || want == "" && got != "" {
+			t.Errorf("%s: got\n%s\nwant\n%s", text, got, want)
+		}
+	}
+}
+
 func TestBaselines_Season(t *testing.T) {
 	for written, want := range map[string]string{
 		"season: none":                            "",
