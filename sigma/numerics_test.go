@@ -19,14 +19,15 @@ func many() int {
 
 // A window of an hour at one sample a second against the textbook's two passes in
 // twice the precision, over ten million samples. Where all values are the same,
-// sigma is 0 and nothing else.
+// sigma is 0 and nothing else. Two parts in 10^8 are asked of the first stream, whose
+// values have 7 digits below sigma; sums relative to a sample keep one digit more.
 func TestNumerics_TenMillionSamples(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		most float64 // relative error of sigma
 		next func(i int, r *rand.Rand) float64
 	}{
-		{"normal, mean 1e9, sigma 1", 2e-8, func(_ int, r *rand.Rand) float64 { return 1e9 + r.NormFloat64() }},
+		{"normal, mean 1e9, sigma 1", 4e-9, func(_ int, r *rand.Rand) float64 { return 1e9 + r.NormFloat64() }},
 		{"flat after a spike of 1e15", 1e-9, func(i int, _ *rand.Rand) float64 {
 			if i%50_000 == 777 {
 				return 1e15

@@ -80,6 +80,18 @@ func TestNew_RefusesAFaultThatCanNeverFire(t *testing.T) {
 	}
 }
 
+func TestNew_RefusesAHoldOfMoreThanHalfTheWindow(t *testing.T) {
+	for hold, want := range map[time.Duration]string{
+		30 * time.Minute: "", 30*time.Minute + 1: "values every 10s: hold is 30m0.000000001s, want at most 30m0s, half of the window of 1h0m0s: a fault must not empty what it is judged by",
+	} {
+		b := hour()
+		b.Hold = hold
+		if _, err := NewValue(10*time.Second, plainFault(.25), b); want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
+			t.Errorf("hold %v: got %v, want %q", hold, err, want)
+		}
+	}
+}
+
 // Whatever the history of e was, as many bad samples in a row as Bad says turn
 // the fault on: the threshold of e never rises out of reach.
 func FuzzBad_TurnsTheFaultOnAfterAnyHistory(f *testing.F) {
