@@ -5,22 +5,26 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
 )
 
-// slow is detector D once more, word by word: it keeps what it has seen and looks
-// at all of it. Its constants are its own.
+// slow is the definition once more, word by word: it keeps what it has seen and
+// looks at all of it. Its constants are its own.
 type slow struct {
+	basic   bool // detector D
 	zone    *time.Location
 	samples []float64
 	sums    []float64 // s of every sample, emitted or not
 	short   float64
 	long    float64
-	ews     [3]slowEW
+	ews     [6]slowEW
+	off     [2]slowEW // levels of the distance to the hour
+	onsets  []float64
 	buckets map[int]*slowEW
-	bins    map[int]float64
+	bins    [400]float64
 }
 
 // slowEW is ew(N) of the definition.
@@ -45,44 +49,77 @@ func (e *slowEW) add(y float64) {
 }
 
 func newSlow(zone *time.Location) *slow {
-	s := &slow{zone: zone, buckets: map[int]*slowEW{}, bins: map[int]float64{}}
+	s := &slow{zone: zone, off: [2]slowEW{{n: 10}, {n: 100}}, buckets: map[int]*slowEW{}}
 	for i := range s.ews {
 		s.ews[i].n = 8000
 	}
 	return s
 }
 
-// add gives the score before the rule of the onset, the greatest of the 100 before,
-// the rarity, and the three z.
-func (s *slow) add(t time.Time, x float64) (sum, before, p float64, z [3]float64) {
+// answer is what there is to compare: the score of D before the rule of the onset,
+// the greatest of the 100 before, the score if this is an onset, and the z.
+type answer struct {
+	sum, before, score, rarity float64
+	z                          map[Feature]float64
+	n                          map[Feature]float64
+}
+
+func (s *slow) add(t time.Time, x float64) answer {
 	n := float64(len(s.samples) + 1)
 	s.short += math.Max(1/n, 1./10) * (x - s.short)
 	s.long += math.Max(1/n, 1./100) * (x - s.long)
-	judged := []float64{s.short, s.long}
-	if b := s.bucket(t); b.c > 6 {
-		judged = append(judged, x-b.m)
+	judged := map[Feature]float64{ShortLevel: s.short, LongLevel: s.long}
+	b := s.bucket(t)
+	if b.c > 6 {
+		judged[InSeason] = x - b.m
+		s.off[0].add(x - b.m)
+		s.off[1].add(x - b.m)
+		judged[ShortInSeason], judged[LongInSeason] = s.off[0].m, s.off[1].m
+	} else {
+		judged[Sample] = x
 	}
-	s.bucket(t).add(x)
-	for i, y := range judged {
-		z[i] = s.ews[i].judge(y)
-		s.ews[i].add(y)
+	b.add(x)
+	a := answer{z: map[Feature]float64{}, n: map[Feature]float64{}}
+	squares := 0.
+	for i, name := range []Feature{ShortLevel, LongLevel, InSeason, ShortInSeason, LongInSeason, Sample} {
+		if y, ok := judged[name]; ok && (i < 3 || !s.basic) {
+			a.z[name], a.n[name] = s.ews[i].judge(y), math.Min(s.ews[i].c, 8000)
+			squares += a.z[name] * a.z[name]
+			s.ews[i].add(y)
+		}
 	}
-	far := math.Log(1 + math.Sqrt(z[0]*z[0]+z[1]*z[1]+z[2]*z[2]))
-	p = s.rarity(far)
+	far := math.Log(1 + math.Sqrt(squares))
+	a.rarity = s.rarity(far)
 	q := 0.
 	if n >= 30 {
-		q = math.Max(0, far-.5*math.Log(p))
+		q = math.Max(0, far-.5*math.Log(a.rarity))
 	}
 	if n > 30 && s.outside(x) {
 		q += 3
 	}
 	s.samples = append(s.samples, x)
-	sum = q / (q + 3)
+	a.sum = q / (q + 3)
 	if last := s.sums[max(0, len(s.sums)-100):]; len(last) > 0 {
-		before = slices.Max(last)
+		a.before = slices.Max(last)
 	}
-	s.sums = append(s.sums, sum)
-	return sum, before, p, z
+	s.sums = append(s.sums, a.sum)
+	a.score = a.sum
+	if !s.basic {
+		q -= math.Log(s.repeated(a.sum))
+		a.score = q / (q + 3)
+	}
+	return a
+}
+
+// repeated is the share of the onsets so far that were as strong, to a hundredth.
+func (s *slow) repeated(sum float64) float64 {
+	above := 0.
+	for _, o := range s.onsets {
+		if math.Floor(100*o) >= math.Floor(100*sum) {
+			above++
+		}
+	}
+	return (above + .5) / (float64(len(s.onsets)) + 1)
 }
 
 func (s *slow) bucket(t time.Time) *slowEW {
@@ -128,23 +165,27 @@ func same(t *testing.T, fast *Score, s *slow, when time.Time, v, slack float64) 
 	t.Helper()
 	f := fast.Add(when, v)
 	sane(t, f)
-	sum, before, p, z := s.add(when, v)
+	a := s.add(when, v)
+	onset := a.sum > a.before
+	if math.Abs(a.sum-a.before) < slack {
+		onset = f.Score > 0
+	}
 	want := 0.
-	if sum > before {
-		want = sum
+	if onset {
+		want = a.score
+		s.onsets = append(s.onsets, a.sum)
 	}
-	if math.Abs(sum-before) < slack && (f.Score == 0 || math.Abs(f.Score-sum) < slack) {
-		want = f.Score
+	if math.Abs(f.Score-want) > slack || math.Abs(f.Rarity-a.rarity) > slack || (f.OnsetRarity > 0) != onset {
+		t.Fatalf("sample %d, %v: got %+v, want score %v, rarity %v", len(s.samples), v, f, want, a.rarity)
 	}
-	if math.Abs(f.Score-want) > slack || math.Abs(f.Rarity-p) > slack {
-		t.Fatalf("sample %d, %v: got score %v, rarity %v, want %v, %v", len(s.samples), v, f.Score, f.Rarity, want, p)
+	far := 0.
+	for _, z := range a.z {
+		far = max(far, z)
 	}
-	far := slices.Max(z[:])
-	place := map[Feature]int{ShortLevel: 0, LongLevel: 1, InSeason: 2}[f.Feature]
-	if z[place] < far*(1-slack) {
-		t.Fatalf("sample %d: got feature %s of %v", len(s.samples), f.Feature, z)
+	if z, ok := a.z[f.Feature]; !ok || z < far*(1-slack) {
+		t.Fatalf("sample %d: got feature %s of %v", len(s.samples), f.Feature, a.z)
 	}
-	if n := min(s.ews[place].c-1, 8000); n >= 2 && math.Abs(math.Abs(f.Distance)*math.Sqrt(n/(n-1))-far) > slack*far && far < 1e6 {
+	if n := a.n[f.Feature]; n >= 2 && far < 1e6 && math.Abs(math.Abs(f.Distance)*math.Sqrt(n/(n-1))-far) > slack*far {
 		t.Fatalf("sample %d: got distance %v of %v samples, want %v", len(s.samples), f.Distance, n, far)
 	}
 }
@@ -157,8 +198,8 @@ func sane(t *testing.T, f Finding) {
 			t.Fatalf("not a finite number in %+v", f)
 		}
 	}
-	known := f.Feature == ShortLevel || f.Feature == LongLevel || f.Feature == InSeason
-	if f.Score < 0 || f.Score >= 1 || f.Rarity <= 0 || f.Rarity > 1 || f.StdDev < 0 || !known {
+	known := slices.Contains([]Feature{ShortLevel, LongLevel, InSeason, ShortInSeason, LongInSeason, Sample}, f.Feature)
+	if f.OnsetRarity < 0 || f.OnsetRarity > 1 || f.Score < 0 || f.Score >= 1 || f.Rarity <= 0 || f.Rarity > 1 || f.StdDev < 0 || !known {
 		t.Fatalf("impossible: %+v", f)
 	}
 }
@@ -185,8 +226,12 @@ func TestScore_IsTheDefinitionWordByWord(t *testing.T) {
 	for name, next := range sequences(rand.New(rand.NewPCG(3, 4))) {
 		t.Run(name, func(t *testing.T) {
 			fast, s := NewScore(tokyo), newSlow(tokyo)
-			for i := range 9000 { // counts are halved three times
-				same(t, fast, s, at(float64(i)*300), next(i), 1e-12)
+			basic, d := NewBasicScore(tokyo), newSlow(tokyo)
+			d.basic = true
+			for i := range 6500 { // counts are halved twice
+				v := next(i)
+				same(t, fast, s, at(float64(i)*300), v, 1e-12)
+				same(t, basic, d, at(float64(i)*300), v, 1e-12)
 			}
 		})
 	}
@@ -232,12 +277,11 @@ func TestScore_NamesWhatIsFarthestOff(t *testing.T) {
 
 func TestScore_DeviationIsThatOfASample(t *testing.T) {
 	s := NewScore(nil)
-	for i, v := range []float64{1, 2, 4} {
-		f := s.Add(at(float64(i)), v)
-		// The first 10 samples have their mean as the short level: 1, 1.5, then 7/3.
-		if i == 2 && math.Abs(f.Value-7./3)+math.Abs(f.Mean-1.25)+math.Abs(f.StdDev-math.Sqrt(.125)) > 1e-15 {
-			t.Errorf("got %+v, want 7/3 against 1 and 1.5", f)
-		}
+	s.Add(at(0), 1)
+	s.Add(at(1), 2)
+	f := s.Add(at(2), 4)
+	if f.Feature != Sample || f.Value != 4 || f.Mean != 1.5 || math.Abs(f.StdDev-math.Sqrt(.5)) > 1e-15 {
+		t.Errorf("got %+v, want 4 against 1 and 2", f)
 	}
 }
 
@@ -257,7 +301,7 @@ func TestScore_OneHourIsNotMeasuredByAnother(t *testing.T) {
 		}
 	}
 	f := s.Add(start.Truncate(24*time.Hour).Add(10*24*time.Hour+2*time.Hour), 100)
-	if f.Feature != InSeason || f.Distance < 3 || f.Score <= greatest {
+	if !strings.HasPrefix(string(f.Feature), string(InSeason)) || f.Distance < 3 || f.Score <= greatest {
 		t.Errorf("100 at two o'clock: got %+v, at nine it was %v", f, greatest)
 	}
 }
@@ -271,6 +315,25 @@ func TestScore_ZoneDecidesTheHour(t *testing.T) {
 		if n := s.hours.counts[want]; n != 1 {
 			t.Errorf("%v: bucket %d holds %d samples, want 1", zone, want, n)
 		}
+	}
+}
+
+func TestScore_OnsetsCountForMoreTheRarerTheyAre(t *testing.T) {
+	var o onsets
+	for i := range 99 {
+		o.rarity(float64(i%9) / 10) // eleven times 0 to .8
+	}
+	for _, c := range []struct{ score, want float64 }{{.9, .5}, {.8, 12.5}, {.805, 13.5}, {.4, 58.5}, {0, 103.5}} {
+		n := float64(o.total) + 1
+		if got := o.rarity(c.score); math.Abs(got-c.want/n) > 1e-15 {
+			t.Errorf("%v: got %v, want %v of %v", c.score, got, c.want, n)
+		}
+	}
+	for range 100_000 {
+		o.rarity(.995)
+	}
+	if p := o.rarity(1 - 1e-16); o.total > 4000 || p < .9 || o.counts[0] > 0 {
+		t.Errorf("after many more: rarity %v of %d, and %d of the weakest", p, o.total, o.counts[0])
 	}
 }
 
@@ -360,8 +423,8 @@ func TestScore_UnitDoesNotMatter(t *testing.T) {
 }
 
 func TestScore_SmallAndWithoutAllocations(t *testing.T) {
-	if n := unsafe.Sizeof(Score{}); n > 3600 {
-		t.Errorf("got %d bytes, want 3600 at most", n)
+	if n := unsafe.Sizeof(Score{}); n > 3456 { // the next size that is allocated is 4096
+		t.Errorf("got %d bytes, want 3456 at most", n)
 	}
 	zone, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {

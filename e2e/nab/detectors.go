@@ -22,6 +22,7 @@ func Detectors() []Detector {
 		{"windowed Gaussian, as published", published},
 		{"plain k-sigma: distance", distance},
 		{"plain k-sigma: distance, onset only", plainOnsets},
+		{"detector D", detectorD},
 		{"sigma.Score", score},
 	}
 }
@@ -39,8 +40,12 @@ func (d Detector) Scores(files []File) [][]float64 {
 func null(rows []Row) []float64 { return slices.Repeat([]float64{.5}, len(rows)) }
 
 // score is what ships.
-func score(rows []Row) []float64 {
-	s := sigma.NewScore(nil)
+func score(rows []Row) []float64 { return scores(sigma.NewScore(nil), rows) }
+
+// detectorD is what it was made from.
+func detectorD(rows []Row) []float64 { return scores(sigma.NewBasicScore(nil), rows) }
+
+func scores(s *sigma.Score, rows []Row) []float64 {
 	all := make([]float64, len(rows))
 	for i, r := range rows {
 		all[i] = s.Add(r.Time, r.Value).Score
