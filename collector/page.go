@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"math"
 	"net/http"
 	"slices"
 	"sync"
@@ -82,7 +83,7 @@ func byReason() []*labels {
 // columns gives the families that every target and every query fills, in the
 // order of the page.
 func columns() []column {
-	return slices.Concat(resultColumns(), verdictColumns(), baselineColumns(), scoreColumns(), queryColumns())
+	return slices.Concat(resultColumns(), verdictColumns(), baselineColumns(), seasonColumns(), scoreColumns(), queryColumns())
 }
 
 // resultColumns are what the runs themselves say (DETECTION 3.4).
@@ -196,6 +197,24 @@ func baselineColumns() []column {
 				s.sample(common, at.signal, flag(v.Anomaly))
 			}
 		}),
+	}
+}
+
+// seasonColumns exist for signals that are exposed in full and whose baseline has
+// a season, once there was a day like this one.
+func seasonColumns() []column {
+	ofSeason := func(least float64, get func(v *verdict) float64) emitter {
+		return func(s sink, common *labels, at *place, v *verdict) {
+			if v.SeasonSamples >= least {
+				s.sample(common, at.signal, get(v))
+			}
+		}
+	}
+	const some = math.SmallestNonzeroFloat64
+	return []column{
+		ofBaseline("ksigma_season_samples", "Samples that weigh in the same hour of other days.", ofSeason(some, func(v *verdict) float64 { return v.SeasonSamples })),
+		ofBaseline("ksigma_season_mean", "Mean of the same hour of other days.", ofSeason(some, func(v *verdict) float64 { return v.SeasonMean })),
+		ofBaseline("ksigma_season_stddev", "Sample standard deviation of the same hour of other days.", ofSeason(2, func(v *verdict) float64 { return v.SeasonStdDev })),
 	}
 }
 

@@ -44,6 +44,9 @@ type lake struct {
 }
 
 func (l *lake) Query(ctx context.Context, query string) ([]promapi.Point, error) {
+	if strings.Contains(query, KsigmaStart) { // it is asked for the past
+		return nil, nil
+	}
 	l.mu.Lock()
 	l.asked = append(l.asked, time.Now())
 	l.open++
@@ -609,6 +612,7 @@ func FuzzAnswers(f *testing.F) {
 			t.Fatal(err)
 		}
 		s := c.table.Load().queries[0].state
+		s.past = noPast // nobody reads it here
 		for i := range 5 {
 			at := time.Now().Add(time.Duration(i) * 10 * time.Second)
 			s.take(c, answer{began: at, ended: at, points: []promapi.Point{element(v, name, value), element(1, "node", "other"), element(v+1, "zone", value)}})

@@ -1,0 +1,144 @@
+package collector
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/onefiveten/onefiveten/probe"
+	"github.com/onefiveten/onefiveten/promapi"
+	"github.com/onefiveten/onefiveten/sigma"
+)
+
+// scores are the lines of the score, without their labels but those of the score.
+func scores(page string) map[string]string {
+	all := map[string]string{}
+	for line := range strings.Lines(lines(page, "ksigma_score")) {
+		name, rest, _ := strings.Cut(line, "{")
+		labels, value, _ := strings.Cut(rest, "} ")
+		if _, feature, ok := strings.Cut(labels, `feature=`); ok {
+			name += " of " + feature
+		}
+		all[name] = strings.TrimSpace(value)
+	}
+	return all
+}
+
+// The gauges say, minutes after the onset, what the score said at it.
+func TestScore_OfASignalNamesTheFeatureThatWasFarthestOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, n := &lake{}, 0
+		value := func() float64 { n++; return 100 + 5*math.Sin(float64(7*n)) }
+		l.says(nil)
+		answer := func(more float64) {
+			l.does(func(ctx context.Context, q string) ([]promapi.Point, error) {
+				return points(map[string]float64{"n1": value() + more}), nil
+			})
+		}
+		answer(0)
+		c := watched(t, strings.Replace(queue, "owner: team-shop", "owner: x, signals: {queue: {score: true}}", 1), l)
+		pass(20 * time.Minute)
+		answer(80)
+		pass(2*time.Minute + 30*time.Second)
+		v := c.table.Load().queries[0].state.shown.Load().series[0].verdict
+		f := v.finding
+		if f.Score < .5 || f.Feature == "" {
+			t.Fatalf("got %+v, want an onset", f)
+		}
+
+		feature := fmt.Sprintf(` of "%s"`, f.Feature)
+		number := func(v float64) string { return string(appendValue(nil, v)) }
+		want := map[string]string{
+			"ksigma_score": number(f.Score), "ksigma_score_rarity": number(f.Rarity),
+			"ksigma_score_value" + feature: number(f.Value), "ksigma_score_mean" + feature: number(f.Mean),
+			"ksigma_score_stddev" + feature: number(f.StdDev), "ksigma_score_distance" + feature: number(f.Distance),
+		}
+		if diff := cmp.Diff(want, scores(text(t, c))); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		// The onset leaves with the fault window.
+		pass(3 * time.Minute)
+		if got := scores(text(t, c))["ksigma_score"]; got != "0" {
+			t.Errorf("after the fault window: got %s, want 0", got)
+		}
+		l.says(nil)
+		pass(time.Minute)
+		if got := scores(text(t, c)); len(got) != 0 {
+			t.Errorf("of a series that is gone: got %v", got)
+		}
+	})
+}
+
+func TestScore_OfLatencyIsShownWhereItIsAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		n := 0
+		f.set(func(context.Context, string) probe.Result { n++; return good(time.Duration(10+n%3) * time.Millisecond) })
+		c := begun(t, strings.Replace(shop, "owner: team-shop", "owner: x, signals: {latency: {score: true}}", 1), f)
+		pass(10 * time.Minute)
+		page := text(t, c)
+		if got := scores(page); len(got) != 6 {
+			t.Errorf("got %v, want all six", got)
+		}
+		if got := lines(page, "ksigma_score_mean{"); !strings.Contains(got, `node="n1",zone="za",signal="latency",feature="`) {
+			t.Errorf("got %s, want the labels of the target", got)
+		}
+		if got := lines(page, "ksigma_mean"); got != "" {
+			t.Errorf("expose is minimal: got %s", got)
+		}
+		if got := lines(scrape(t, c, protobuf+";encoding=text").Body.String(), "ksigma_score"); got == "" {
+			t.Error("protobuf has no score")
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		c := begun(t, "expose: full"+shop, &fake{})
+		pass(5 * time.Minute)
+		if got := scores(text(t, c)); len(got) != 0 {
+			t.Errorf("nobody has asked for a score: got %v", got)
+		}
+	})
+}
+
+func TestPeaks_TheGreatestOfTheWindowIsKept(t *testing.T) {
+	const window = 5
+	var p peaks
+	given := []float64{0, 0, 3, 1, 2, 0, 0, 0, 0, 5, 4, 4, 0, 1, 0, 0, 0, 0, 0, 0, 0}
+	at := time.Unix(0, 0)
+	for i, score := range given {
+		want := 0.
+		for _, before := range given[max(0, i-window) : i+1] {
+			want = max(want, before)
+		}
+		got := p.add(at.Add(time.Duration(i)), window, sigma.Finding{Score: score, Value: float64(i)})
+		if got.Score != want || got.Score != given[int(got.Value)] {
+			t.Errorf("at %d: got %+v, want the score %v", i, got, want)
+		}
+		if want == 0 && int(got.Value) != i {
+			t.Errorf("at %d: got %+v, want the newest of equals", i, got)
+		}
+	}
+}
+
+func TestSeason_IsShownOnceThereWasSuchADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text := "expose: full\nbaselines: {default: {season: daily, window: 4h}}" + shop
+		c := begun(t, strings.Replace(text, "interval: 5s", "interval: 15s", 1), &fake{})
+		pass(23 * time.Hour)
+		if got := lines(readable(t, c), "ksigma_season"); got != "" {
+			t.Errorf("on the first day: got\n%s", got)
+		}
+		pass(90 * time.Minute)
+		page := readable(t, c)
+		for _, name := range []string{"ksigma_season_mean{", "ksigma_season_stddev{", "ksigma_season_samples{"} {
+			if got := lines(page, name); !strings.Contains(got, `signal="latency"`) {
+				t.Errorf("on the second day: got %q for %s", got, name)
+			}
+		}
+	})
+}
