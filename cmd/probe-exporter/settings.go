@@ -47,8 +47,11 @@ type prometheusSection struct {
 	rules.Prometheus `yaml:",inline"`
 }
 
-// defaultConcurrency is the default of prometheus.concurrency.
-const defaultConcurrency = 4
+// Defaults of prometheus.timeout and prometheus.concurrency.
+const (
+	defaultPatience    = model.Duration(2 * time.Second)
+	defaultConcurrency = 4
+)
 
 // load reads the settings as the observer sees them. Without a name the first
 // of the listed observers stands for all: what is checked and generated is the
@@ -64,7 +67,7 @@ func load(from files, observer string) (*settings, error) {
 // parse is load of files that have been read.
 func parse(read *sources, observer string) (*settings, error) {
 	s := &settings{
-		Prometheus: prometheusSection{Prometheus: rules.DefaultPrometheus(), Concurrency: defaultConcurrency}, Alertmanager: rules.DefaultAlertmanager(),
+		Prometheus: prometheusSection{Prometheus: rules.DefaultPrometheus(), Timeout: defaultPatience, Concurrency: defaultConcurrency}, Alertmanager: rules.DefaultAlertmanager(),
 		observer: observer, listed: observer != "", hash: read.hash(), missing: read.missing,
 	}
 	if err := config.ParseAll(read.all, s); err != nil {
@@ -156,6 +159,9 @@ func (p prometheusSection) check(report func(path, text string)) {
 			report("prometheus."+path, config.Masked(text))
 		}
 	})
+	if p.Timeout == 0 {
+		report("prometheus.timeout", "got 0s, want more than 0s")
+	}
 	if p.Concurrency < 1 || p.Concurrency > 1000 {
 		report("prometheus.concurrency", fmt.Sprintf("got %d, want 1 to 1000", p.Concurrency))
 	}
@@ -168,7 +174,7 @@ func (s *settings) checkSignals(report func(path, text string)) {
 		report("signals", "there is nobody to ask: want prometheus.url")
 	}
 	for i, q := range s.Signals {
-		if d := model.Duration(s.Complete(s.observer).Asking.Timeout); q.Interval > 0 && d > q.Interval {
+		if d := s.Prometheus.Timeout; q.Interval > 0 && d > q.Interval {
 			report(fmt.Sprintf("signals[%d].interval", i), fmt.Sprintf("got %s, want prometheus.timeout of %s or more", q.Interval, d))
 		}
 	}
