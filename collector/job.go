@@ -62,11 +62,11 @@ func newJob(o owner, r rules, series int) *job {
 // read asks for the past up to now and puts it in place. It is told what to do
 // after each answer.
 func (j *job) read(ctx context.Context, c *Collector, source Source, tell func(samples int, done float64)) (filled int, err error) {
-	begun, err := j.begun(ctx, source)
+	p, end := reachOf(j.rules, j.scrape), time.Now()
+	begun, err := j.begun(ctx, source, end)
 	if err != nil {
 		return 0, err
 	}
-	p, end := reachOf(j.rules, j.scrape), time.Now()
 	for _, at := range begun {
 		p = p.since(end.Sub(at), j.rules)
 	}
@@ -75,7 +75,7 @@ func (j *job) read(ctx context.Context, c *Collector, source Source, tell func(s
 		if !more {
 			break
 		}
-		tracks, err := j.ask(ctx, source, s)
+		tracks, err := j.ask(ctx, source, j.expr, s)
 		if err != nil {
 			j.values = max(j.values/2, fewValues) // it may have been too much
 			return 0, err
@@ -91,22 +91,23 @@ func (j *job) read(ctx context.Context, c *Collector, source Source, tell func(s
 }
 
 // ask asks one question within its time.
-func (j *job) ask(ctx context.Context, source Source, s stretch) ([]promapi.Track, error) {
+func (j *job) ask(ctx context.Context, source Source, expr string, s stretch) ([]promapi.Track, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.limit)
 	defer cancel()
-	return source.Range(ctx, j.expr, s.from, s.to, s.step)
+	return source.Range(ctx, expr, s.from, s.to, s.step)
 }
 
 // begun asks when the episode of each series began that was in one when it was
-// last heard of.
-func (j *job) begun(ctx context.Context, source Source) (map[string]time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, j.limit)
-	defer cancel()
-	points, err := source.Query(ctx, j.starts)
+// last heard of, before the instant now.
+func (j *job) begun(ctx context.Context, source Source, now time.Time) (map[string]time.Time, error) {
+	tracks, err := j.ask(ctx, source, j.starts, stretch{from: now, to: now, step: time.Second})
 	all := map[string]time.Time{}
-	for _, p := range points {
-		if key, ok := j.key(p.Labels); ok && p.Value > 0 && p.Value < 1e11 {
-			all[key] = time.UnixMilli(int64(math.Round(p.Value * 1000)))
+	for _, t := range tracks {
+		key, ok := j.key(t.Labels)
+		for _, s := range t.Samples {
+			if ok && s.Value > 0 && s.Value < 1e11 {
+				all[key] = time.UnixMilli(int64(math.Round(s.Value * 1000)))
+			}
 		}
 	}
 	return all, err
