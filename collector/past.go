@@ -138,7 +138,9 @@ type reach struct {
 // reachOf works it out for samples of the rules' interval that change no more
 // often than every scrape.
 func reachOf(r rules, scrape time.Duration) reach {
-	whole := func(d time.Duration) time.Duration { return max(d.Truncate(time.Millisecond), time.Millisecond) }
+	whole := func(d time.Duration) time.Duration { // intervals, and milliseconds
+		return ((d + r.interval - 1) / r.interval * r.interval).Truncate(time.Millisecond)
+	}
 	every := max(r.interval, scrape)
 	b := r.baseline
 	p := reach{
