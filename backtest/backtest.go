@@ -99,7 +99,11 @@ func medianStep(head []Sample) time.Duration {
 		return 0
 	}
 	slices.Sort(steps)
-	return steps[len(steps)/2]
+	median := steps[len(steps)/2]
+	if median > 100*time.Millisecond { // what is finer is jitter
+		median = median.Round(time.Millisecond)
+	}
+	return median
 }
 
 // newLanes makes one lane for the settings, and one for each other k and cap of

@@ -64,12 +64,12 @@ func (r *Rows) Write(row Row) error {
 	r.number("stddev", row.StdDev, baseline)
 	r.number("upper", row.Upper, row.HasUpper)
 	r.number("lower", row.Lower, row.HasLower)
-	r.number("anomaly", flag(row.Anomaly), judged)
+	r.number("anomaly", flagOf(row.Anomaly), judged)
 	if r.score {
 		r.number("score", row.Finding.Score, true)
 	}
 	r.number("fault_probability", row.E, judged)
-	r.number("fault", flag(row.Fault), judged)
+	r.number("fault", flagOf(row.Fault), judged)
 	if r.json {
 		r.line = append(r.line, '}')
 	}
@@ -107,8 +107,8 @@ func (r *Rows) number(name string, v float64, there bool) {
 	}
 }
 
-// flag is 1 for true.
-func flag(b bool) float64 {
+// flagOf is 1 for true.
+func flagOf(b bool) float64 {
 	if b {
 		return 1
 	}
