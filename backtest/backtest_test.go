@@ -415,7 +415,7 @@ func TestRun_KeepsTheSameMemoryForAnyNumberOfRows(t *testing.T) {
 				to.CloseWithError(err)
 			}()
 			s := value()
-			s.Alone, s.Score = c.alone, c.alone
+			s.Alone, s.Score = c.alone, !c.alone
 			rows, err := NewRows(io.Discard, "csv", nil, true)
 			if err != nil {
 				t.Fatal(err)

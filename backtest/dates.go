@@ -124,8 +124,12 @@ func (figures) Ticks(from, to float64) (ticks []plot.Tick) {
 
 // round writes a multiple of step without the digits that rounding has added.
 func round(v, step float64) string {
-	if a := math.Abs(v); a >= 1e7 || step < 1e-5 {
-		return strconv.FormatFloat(v, 'g', 6, 64)
+	a := math.Abs(v)
+	if a < step/2 {
+		return "0"
+	}
+	if a >= 1e7 || step < 1e-5 {
+		return strconv.FormatFloat(v, 'g', 2+max(0, int(math.Ceil(math.Log10(a/step)))), 64)
 	}
 	return strconv.FormatFloat(v, 'f', max(0, int(math.Ceil(-math.Log10(step)))), 64)
 }

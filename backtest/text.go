@@ -136,7 +136,7 @@ func Refusals(r sigma.Refused) string {
 
 // table compares outcomes; * marks that of the settings.
 func (t *sheet) table(title string, all []Outcome, of func(Outcome) (value float64, own bool)) {
-	if len(all) == 0 {
+	if len(all) == 0 || t.report.Own.Judged == 0 {
 		return
 	}
 	t.printf("\n")
@@ -180,11 +180,10 @@ func (t *sheet) row(o Outcome) string {
 // advice names the k and the cap that keep to the wanted rate.
 func (t *sheet) advice() {
 	r := t.report
-	t.printf("\nFor %s (%s a day) at most:\n", t.Wanted, figure(t.Wanted.PerDay()))
 	if r.Own.Judged == 0 {
-		t.printf("  nothing can be said.\n")
 		return
 	}
+	t.printf("\nFor %s (%s a day) at most:\n", t.Wanted, figure(t.Wanted.PerDay()))
 	if !r.Settings.Availability {
 		if o, ok := r.KFor(t.Wanted); ok {
 			t.printf("  k %s with the cap of %s (%s a day)\n", figure(o.K), figure(o.Cap), figure(o.PerDay()))
@@ -199,7 +198,7 @@ func (t *sheet) advice() {
 	if o, ok := r.CapFor(t.Wanted); ok {
 		t.printf("  cap %s%s (%s a day)\n", figure(o.Cap), at, figure(o.PerDay()))
 	} else {
-		t.printf("  no cap that can be passed%s; a longer fault window or a higher floor is left\n", at)
+		t.printf("  no cap up to %s%s; a longer fault window or a higher floor is left\n", figure(r.ByCap[len(r.ByCap)-1].Cap), at)
 	}
 	t.doubt()
 }
@@ -221,6 +220,8 @@ func (t *sheet) faults() {
 	r := t.report
 	shown := longest(r.Faults, shownFaults)
 	switch {
+	case r.Own.Judged == 0:
+		return
 	case r.Own.Alerts == 0:
 		t.printf("\nNo fault with %s.\n", t.own())
 		return

@@ -57,7 +57,10 @@ CSV is timestamp,value[,label] with or without a header; timestamps are unix sec
 func (a *app) defineBacktest(k *kingpin.Application) {
 	b := &a.backtesting
 	c := k.Command("backtest", backtestHelp)
-	c.Arg("csv", "File with samples, or - for standard input.").StringVar(&b.csv)
+	c.Arg("csv", "File with samples, or - for standard input.").SetValue(&value{name: "csv", take: func(text string) bool {
+		b.csv = cmp.Or(text, "-") // the library gives - as nothing
+		return true
+	}})
 	b.defineInput(c)
 	b.defineBaseline(c)
 	b.defineFault(c)

@@ -547,7 +547,7 @@ func TestServe_EndsWithOneOnWhatItCannotDo(t *testing.T) {
 		{[]string{"--config.file=" + good, "--observer=c", "--web.listen-address=127.0.0.1:0"}, `observers: "c", the --observer of this exporter, is not listed: a, b`},
 		{[]string{"--config.file=" + good, "--observer=a", "--web.listen-address=127.0.0.1:0", "--web.listen-address=" + l.Addr().String()}, "--web.listen-address: listen tcp " + l.Addr().String()},
 		{[]string{"--config.file=" + good, "--observer=a", "--web.listen-address=vsock://x"}, "serving: "},
-		{[]string{"backtest", "a.csv"}, "backtest: known, not yet available"},
+		{[]string{"backtest", "none.csv"}, "open none.csv: no such file"},
 	} {
 		if code, _, stderr := call(t, c.args...); code != 1 || !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: ended with %d:\n%s", c.args, code, stderr)
