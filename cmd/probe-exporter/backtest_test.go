@@ -210,7 +210,7 @@ func TestBacktest_AsksPrometheus(t *testing.T) {
 	url, asked := past(t, 1)
 	http := write(t, "basic_auth: {username: me, password: topsecret}\n")
 	code, stdout, stderr := call(t, "backtest", "--prometheus.url="+url, "--http.config.file="+http, "--query=queue", "--from=2026-03-01 00:00:00", "--to=2026-03-04T00:00:00Z", "--step=15s")
-	if code != 0 || stderr != "" || !strings.Contains(stdout, "queue: 17281 samples every 15s from 2026-03-01 00:00:00 to 2026-03-04 00:00:00 UTC (3d)") || !strings.Contains(stdout, "\n3 *  3       1 ") {
+	if code != 0 || stderr != "" || !strings.Contains(stdout, "queue: 17281 samples every 15s from 2026-03-01 00:00:00 to 2026-03-04 00:00:00 UTC (3d)") || !strings.Contains(stdout, "\n3 *  3       1.002    29m ") {
 		t.Errorf("ended with %d: %s%s", code, stdout, stderr)
 	}
 	if want := "queue 1.7723232e+09 1.772473185e+09 15\nqueue 1.7724732e+09 1.7725824e+09 15\n"; asked.String() != want {
@@ -258,6 +258,23 @@ func TestBacktest_TakesTheSettingsOfASignal(t *testing.T) {
 		if code, _, stderr := call(t, append([]string{"backtest", "--config.file=" + config, "--signal=shop/latency"}, strings.Fields(args)...)...); code != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("%s: ended with %d: %s", args, code, stderr)
 		}
+	}
+}
+
+func TestBacktest_AsksForTheExpressionOfASignal(t *testing.T) {
+	url, asked := past(t, 1)
+	config := write(t, strings.Replace(strings.ReplaceAll(house, "HOST", "127.0.0.1:1"), "prometheus: {", "prometheus: {timeout: 2s, url: \""+url+"\", http_config: {basic_auth: {username: me, password: topsecret}}, ", 1)+`
+signals: [{name: queue, service: shop, expr: 'max by (node) (queue{service="shop"})', interval: 30s, baseline: slow, range: {max: 40}}]
+baselines: {slow: {window: 2h, k: 3.5, direction: upper, season: daily, timezone: Europe/Berlin, hold: 30m}}
+`)
+	code, stdout, stderr := call(t, "backtest", "--config.file="+config, "--signal=shop/queue", "--from=2026-03-01 00:00:00", "--to=2026-03-03 00:00:00")
+	if code != 0 || stderr != "" || !strings.Contains(stdout, `max by (node) (queue{service="shop"}): 5761 samples every 30s from`) ||
+		!strings.Contains(stdout, "an anomaly is above mean + 3.5·σ of the last 2h and of the same hour of other days; a fault is more than 50 % to ") {
+		t.Errorf("ended with %d: %s%s", code, stdout, stderr)
+	}
+	code, stdout, stderr = call(t, "backtest", "--config.file="+config, "--signal=shop/queue", "--query=other", "--step=1m", "--from=2026-03-01 00:00:00", "--to=2026-03-02 00:00:00")
+	if code != 0 || !strings.Contains(stdout, "other: 1441 samples every 1m from") || !strings.Contains(asked.String(), "\nother 1.7723232e+09 1.7724096e+09 60\n") {
+		t.Errorf("ended with %d: %s%s%s", code, stdout, stderr, asked)
 	}
 }
 
