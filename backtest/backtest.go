@@ -131,14 +131,13 @@ func newLanes(s Settings) ([]*lane, error) {
 	return lanes, nil
 }
 
-// variants are the settings with every other k, and those with every other cap.
+// variants are the settings with every other k, with every other cap, and with
+// every higher floor. A floor takes the cap along.
 func variants(s Settings) (all []Settings) {
-	if !s.Availability {
-		for k := 2.; k <= 6; k += .5 {
-			if v := s; k != s.Baseline.K {
-				v.Baseline.K = k
-				all = append(all, v)
-			}
+	for k := 2.; k <= 6 && !s.Availability; k += .5 {
+		if v := s; k != s.Baseline.K {
+			v.Baseline.K = k
+			all = append(all, v)
 		}
 	}
 	every := 10
@@ -146,10 +145,15 @@ func variants(s Settings) (all []Settings) {
 		every = 5
 	}
 	for percent := every; percent < 100; percent += every {
-		v := s
-		v.Fault.Cap = float64(percent) / 100
-		if v.Fault.Cap >= s.Fault.Floor && v.Fault.Cap != s.Fault.Cap && v.Fault.Bad(s.Interval) > 0 {
-			all = append(all, v)
+		share := float64(percent) / 100
+		other, higher := s, s
+		other.Fault.Cap = share
+		if share >= s.Fault.Floor && share != s.Fault.Cap && other.Fault.Bad(s.Interval) > 0 {
+			all = append(all, other)
+		}
+		higher.Fault.Floor, higher.Fault.Cap = share, max(share, s.Fault.Cap)
+		if share > s.Fault.Floor && higher.Fault.Bad(s.Interval) > 0 {
+			all = append(all, higher)
 		}
 	}
 	return all
@@ -226,7 +230,7 @@ func newLane(s Settings) (*lane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, hint(s))
 	}
-	return &lane{settings: s, series: series, Outcome: Outcome{K: s.Baseline.K, Cap: s.Fault.Cap}}, nil
+	return &lane{settings: s, series: series, Outcome: Outcome{K: s.Baseline.K, Floor: s.Fault.Floor, Cap: s.Fault.Cap}}, nil
 }
 
 // reachable refuses what so few samples cannot reach.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -133,17 +134,17 @@ func TestRun_GivesTheFiguresOfSigma(t *testing.T) {
 	samples[78].At = samples[76].At
 	samples[500].At = samples[400].At
 	r := run(t, samples, half())
-	if len(r.ByK) != 9 || len(r.ByCap) != 4 || r.Samples != uint64(len(samples)-3) {
-		t.Fatalf("got %d k, %d caps and %d samples, want 9, 4 and %d", len(r.ByK), len(r.ByCap), r.Samples, len(samples)-3)
+	if len(r.ByK) != 9 || len(r.ByCap) != 4 || len(r.ByFloor) != 4 || r.Samples != uint64(len(samples)-3) {
+		t.Fatalf("got %d k, %d caps, %d floors and %d samples, want 9, 4, 4 and %d", len(r.ByK), len(r.ByCap), len(r.ByFloor), r.Samples, len(samples)-3)
 	}
 	if want := (sigma.Refused{NotFinite: 1, OutOfOrder: 1, Duplicate: 1}); r.Refused != want {
 		// The one of 76 again is a duplicate: that of 77 was refused.
 		t.Errorf("got %+v, want %+v", r.Refused, want)
 	}
 	seen := map[uint64]bool{}
-	for _, o := range append(r.ByK, r.ByCap...) {
+	for _, o := range slices.Concat(r.ByK, r.ByCap, r.ByFloor) {
 		s := half()
-		s.Baseline.K, s.Fault.Cap = o.K, o.Cap
+		s.Baseline.K, s.Fault.Floor, s.Fault.Cap = o.K, o.Floor, o.Cap
 		alerts, anomalies, judged, longest := again(t, samples, s)
 		if o.Alerts != alerts || o.Anomalies != anomalies || o.Judged != judged || o.Longest != longest {
 			t.Errorf("k %v, cap %v: got %+v, want %d alerts, %d of %d anomalous, longest %s", o.K, o.Cap, o, alerts, anomalies, judged, longest)

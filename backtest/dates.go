@@ -83,7 +83,7 @@ func stepOf(span float64) (step time.Duration, days, months int) {
 func label(at, named time.Time, step time.Duration) string {
 	newDay := named.IsZero() || at.YearDay() != named.YearDay() || at.Year() != named.Year()
 	newYear := named.IsZero() || at.Year() != named.Year()
-	below := ""
+	below := " " // so that all marks stand at one height
 	switch {
 	case newYear:
 		below = "2006-01-02"
@@ -100,7 +100,7 @@ func label(at, named time.Time, step time.Duration) string {
 	case newYear:
 		return at.Format("Jan 2\n2006")
 	}
-	return at.Format("Jan 2\n")
+	return at.Format("Jan 2\n ")
 }
 
 // figures marks an axis of values at round numbers, five to ten of them.

@@ -19,10 +19,11 @@ const (
 // nothing was judged in.
 const longGap = 10
 
-// Outcome is what one k and one cap would have made of the samples.
+// Outcome is what one k, and one floor and cap of the threshold of e, would have
+// made of the samples.
 type Outcome struct {
-	K, Cap  float64
-	Refusal string // why these cannot be; the rest is 0 then
+	K, Floor, Cap float64
+	Refusal       string // why these cannot be; the rest is 0 then
 
 	Judged, Anomalies uint64        // samples with a threshold, and those beyond it
 	Time, InAlert     time.Duration // under judgement, and in fault of that
@@ -72,7 +73,7 @@ type Scored struct {
 	sigma.Finding
 }
 
-// lane judges all samples by one k and one cap.
+// lane judges all samples by one k, one floor and one cap.
 type lane struct {
 	settings Settings
 	series   *sigma.Series // nil: these settings cannot be
@@ -244,7 +245,7 @@ func (l *lane) rank(r *Row) {
 // end closes what is open after the last sample.
 func (l *lane) end() Outcome {
 	if l.refusal != nil {
-		return Outcome{K: l.settings.Baseline.K, Cap: l.settings.Fault.Cap, Refusal: l.refusal.Error()}
+		return Outcome{K: l.settings.Baseline.K, Floor: l.settings.Fault.Floor, Cap: l.settings.Fault.Cap, Refusal: l.refusal.Error()}
 	}
 	if l.inFault {
 		l.leave(l.last, true)

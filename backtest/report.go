@@ -18,7 +18,9 @@ type Report struct {
 
 	Own   Outcome   // that of the settings
 	ByK   []Outcome // rising, the own k among them; none for availability
-	ByCap []Outcome // rising, at the own k, the own cap among them
+	ByCap []Outcome // rising, at the own k and floor, the own cap among them
+
+	ByFloor []Outcome // rising, at the own k: the own floor and higher ones, with no cap below them
 
 	Faults  []Episode // of the settings, in order: the longest, up to 100
 	Windows []Window  // of the labels, in order: the first, up to 100
@@ -34,14 +36,17 @@ func newReport(s Settings, lanes []*lane) *Report {
 		Refused: main.series.Refused(), Labelled: main.labelled, Faults: main.episodes, Windows: main.windows, Scores: main.scores,
 	}
 	slices.SortFunc(r.Faults, func(a, b Episode) int { return a.Start.Compare(b.Start) })
-	r.ByCap = []Outcome{r.Own}
+	r.ByCap, r.ByFloor = []Outcome{r.Own}, []Outcome{r.Own}
 	if !s.Availability {
 		r.ByK = []Outcome{r.Own}
 	}
 	for _, l := range lanes[1:] {
-		if l.settings.Baseline.K != s.Baseline.K {
+		switch {
+		case l.settings.Baseline.K != s.Baseline.K:
 			r.ByK = append(r.ByK, l.end())
-		} else {
+		case l.settings.Fault.Floor != s.Fault.Floor:
+			r.ByFloor = append(r.ByFloor, l.end())
+		default:
 			r.ByCap = append(r.ByCap, l.end())
 		}
 	}
@@ -57,6 +62,11 @@ func (r *Report) KFor(wanted Rate) (Outcome, bool) { return within(r.ByK, wanted
 // CapFor is the smallest cap with no more alerts than wanted, at the k of the
 // settings; false: there is none.
 func (r *Report) CapFor(wanted Rate) (Outcome, bool) { return within(r.ByCap, wanted) }
+
+// FloorFor is the lowest floor with no more alerts than wanted, at the k of the
+// settings; false: there is none. Where e is mostly 0 its threshold is the floor,
+// and another cap changes nothing.
+func (r *Report) FloorFor(wanted Rate) (Outcome, bool) { return within(r.ByFloor, wanted) }
 
 // within finds the first that keeps to the rate.
 func within(all []Outcome, wanted Rate) (Outcome, bool) {

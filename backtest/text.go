@@ -184,23 +184,25 @@ func (t *sheet) advice() {
 		return
 	}
 	t.printf("\nFor %s (%s a day) at most:\n", t.Wanted, figure(t.Wanted.PerDay()))
-	if !r.Settings.Availability {
-		if o, ok := r.KFor(t.Wanted); ok {
-			t.printf("  k %s with the cap of %s (%s a day)\n", figure(o.K), figure(o.Cap), figure(o.PerDay()))
-		} else {
-			t.printf("  no k up to %s with the cap of %s\n", figure(r.ByK[len(r.ByK)-1].K), figure(r.Own.Cap))
-		}
-	}
 	at := ""
 	if !r.Settings.Availability {
 		at = " with k " + figure(r.Own.K)
+		t.advise(r.KFor, "k", func(o Outcome) float64 { return o.K }, r.ByK, " with cap "+figure(r.Own.Cap))
 	}
-	if o, ok := r.CapFor(t.Wanted); ok {
-		t.printf("  cap %s%s (%s a day)\n", figure(o.Cap), at, figure(o.PerDay()))
-	} else {
-		t.printf("  no cap up to %s%s; a longer fault window or a higher floor is left\n", figure(r.ByCap[len(r.ByCap)-1].Cap), at)
+	t.advise(r.CapFor, "cap", func(o Outcome) float64 { return o.Cap }, r.ByCap, at)
+	if _, ok := r.CapFor(t.Wanted); !ok {
+		t.advise(r.FloorFor, "floor", func(o Outcome) float64 { return o.Floor }, r.ByFloor, at+" and a cap of no less")
 	}
 	t.doubt()
+}
+
+// advise tells the least of one setting that keeps to the wanted rate.
+func (t *sheet) advise(find func(Rate) (Outcome, bool), name string, of func(Outcome) float64, all []Outcome, at string) {
+	if o, ok := find(t.Wanted); ok {
+		t.printf("  %s %s%s (%s a day)\n", name, figure(of(o)), at, figure(o.PerDay()))
+		return
+	}
+	t.printf("  no %s up to %s%s\n", name, figure(of(all[len(all)-1])), at)
 }
 
 // doubt says when there are too few samples for the wanted rate: without any

@@ -43,7 +43,7 @@ func TestBacktest_PrintsWhatOneCanDecideFrom(t *testing.T) {
 	for _, want := range []string{
 		file + ": 3600 samples every 30s from 2026-03-02 00:00:00 to 2026-03-03 05:59:30 UTC (1d6h), none refused\n",
 		"judged: 3570 (1d6h); an anomaly is beyond mean ± 3·σ of the last 1h; a fault is more than 50 % to 60 % of them in 3m\n",
-		"\n3 *  2       1.613    14m30s   1.625 %   1.681 %\n", "\nFor 1/20d (0.05 a day) at most:\n  no k up to 6 with the cap of 0.6\n",
+		"\n3 *  2       1.613    14m30s   1.625 %   1.681 %\n", "\nFor 1/20d (0.05 a day) at most:\n  no k up to 6 with cap 0.6\n",
 		"\n2026-03-02 05:00:00  2026-03-02 05:01:30  2026-03-02 05:16:00  14m30s    36     0.5714  0.5\n",
 	} {
 		if !strings.Contains(stdout, want) {
@@ -58,7 +58,7 @@ func TestBacktest_PrintsWhatOneCanDecideFrom(t *testing.T) {
 	a := &app{stdout: &out, stderr: &errs, bound: func([]string) {}, ping: probe.CheckICMP}
 	a.backtesting.stdin = strings.NewReader(outages())
 	code = a.run(t.Context(), []string{"backtest", "-", "--direction=both", "--timezone=Asia/Shanghai", "--rate=2/d"})
-	for _, want := range []string{"standard input: 3600 samples every 30s from 2026-03-02 08:00:00 to 2026-03-03 13:59:30 Asia/Shanghai", "\nFor 2/1d (2 a day) at most:\n  k 2 with the cap of 0.6 (1.613 a day)\n  cap 0.5 with k 3 (1.613 a day)\n"} {
+	for _, want := range []string{"standard input: 3600 samples every 30s from 2026-03-02 08:00:00 to 2026-03-03 13:59:30 Asia/Shanghai", "\nFor 2/1d (2 a day) at most:\n  k 2 with cap 0.6 (1.613 a day)\n  cap 0.5 with k 3 (1.613 a day)\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}
