@@ -63,7 +63,7 @@ func (s Spec) tested(bounds []Bound) ruletest.Spec {
 	t := ruletest.Spec{
 		Observers: s.Observers, Every: time.Duration(s.Prometheus.Evaluation.Interval),
 		Scrape: time.Duration(s.Prometheus.Scrape.Interval), ScrapeTakes: s.Prometheus.Scrape.Wait(),
-		Restart: restartTime, Differ: s.differ(), Dwell: dwell,
+		Restart: restartTime, Differ: s.differ(), Disagree: s.disagree(), Dwell: dwell, Unanswered: s.unanswered(),
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.groups())) {
 		t.Files = append(t.Files, "../"+name)
@@ -79,12 +79,22 @@ func (s Spec) tested(bounds []Bound) ruletest.Spec {
 		t.Services = append(t.Services, one)
 	}
 	for _, b := range bounds {
-		t.Proofs = append(t.Proofs, ruletest.Proof{
-			Service: b.Service, Signal: b.Signal, Probe: b.Probe, Interval: b.chain.interval, Timeout: b.chain.timeout,
-			Fault: b.chain.signal.Fault, Bad: b.Bad, Bound: b.Total,
-		})
+		t.Proofs = append(t.Proofs, b.tested())
 	}
 	return t
+}
+
+// tested is the bound as the tests reckon with it.
+func (b Bound) tested() ruletest.Proof {
+	c := b.chain
+	p := ruletest.Proof{
+		Service: b.Service, Signal: b.Signal, Probe: b.Probe, Interval: c.interval, Timeout: c.timeout,
+		Fault: c.signal.Fault, Bad: b.Bad, Bound: b.Total,
+	}
+	if c.signal.Query != nil {
+		p.Query = &ruletest.Query{Source: c.source, SourceTimeout: c.sourceTimeout, Reach: c.reach}
+	}
+	return p
 }
 
 // groups has one file per severity class in use, and the watchers.

@@ -30,7 +30,7 @@ func (s Spec) nodeGroup(class string) group {
 	g := group{
 		name:    "onefiveten:" + class + "-node",
 		comment: fmt.Sprintf("Services of severity %s with the dimension node.", class),
-		rules:   append(nodeRecords(), nodeAlerts(class, keep, s.differ())...),
+		rules:   append(nodeRecords(), nodeAlerts(class, keep, s.differ(), s.disagree())...),
 	}
 	for i, r := range g.rules {
 		g.rules[i].expr = expression(r.expr, words)
@@ -42,38 +42,45 @@ func (s Spec) nodeGroup(class string) group {
 }
 
 // keep is keep_firing_for: it bridges the restart of an exporter, until its
-// first bad samples are seen again. A query is told the past again and goes on
-// with its first answer. It is a multiple of E, since Prometheus looks at it once
+// first bad samples are seen again. A query is told the past and goes on with its
+// first answer; of those that make tickets nobody minds a second one. It is a multiple of E, since Prometheus looks at it once
 // in E.
 func (s Spec) keep(class string) time.Duration {
 	scrape, takes := time.Duration(s.Prometheus.Scrape.Interval), s.Prometheus.Scrape.Wait()
 	e := time.Duration(s.Prometheus.Evaluation.Interval)
 	keep := keepLeast
 	for _, v := range s.Services {
-		for _, c := range s.deciding(v) {
-			if v.Severity == class {
-				samples := c.least()
-				if c.signal.Query != nil {
-					samples = 1
-				}
-				again := time.Duration(samples)*c.interval + c.timeout + scrape + takes + e
-				keep = max(keep, restartTime+2*(scrape+c.interval), restartTime+again)
+		if v.Severity != class {
+			continue
+		}
+		for _, c := range s.ways(v, isAvailability) {
+			again := time.Duration(c.least())*c.interval + c.timeout + scrape + takes + e
+			keep = max(keep, restartTime+2*(scrape+c.interval), restartTime+again)
+		}
+		for _, c := range s.ways(v, isQuery) {
+			if c.signal.Mode == page {
+				keep = max(keep, restartTime+c.interval+c.timeout+scrape+takes+e)
 			}
 		}
 	}
 	return (keep + e - 1) / e * e
 }
 
-// differ is how long two observers may see the same fault apart. One may turn
+// differ is how long two observers whose probes are cut off from nothing may see
+// the same fault apart, and disagree how long their queries may, too.
+func (s Spec) differ() time.Duration   { return s.apart(isAvailability) }
+func (s Spec) disagree() time.Duration { return max(s.differ(), s.apart(isQuery)) }
+
+// apart is how long two observers may see the same fault apart. One may turn
 // after the fewest bad samples that any history asks for, seen at once; the other
 // after the most, of probes that take their time, seen at the end of a scrape. One
 // that restarts in a fault sees all well until the fewest are there again, but for
 // a query, of which it sees nothing until it knows the past.
-func (s Spec) differ() time.Duration {
+func (s Spec) apart(of func(Signal) bool) time.Duration {
 	e, p := time.Duration(s.Prometheus.Evaluation.Interval), s.Prometheus.Scrape
 	differ := differLeast
 	for _, v := range s.Services {
-		for _, c := range s.deciding(v) {
+		for _, c := range s.ways(v, of) {
 			few := c.least()
 			c.signal.Fault.Cap = s.prove(v, c.signal).Cap
 			apart := c.signal.Fault.Bad(c.interval) - few + 1
@@ -86,12 +93,14 @@ func (s Spec) differ() time.Duration {
 	return (differ + e - 1) / e * e
 }
 
-// deciding are the ways of the signals that a service may be healed by: those of
-// its availability, one per probe, and its queries.
-func (s Spec) deciding(v Service) []chain {
+func isAvailability(g Signal) bool { return g.Name == availability }
+func isQuery(g Signal) bool        { return g.Query != nil }
+
+// ways are those of some signals of a service: one per probe, or one per query.
+func (s Spec) ways(v Service, of func(Signal) bool) []chain {
 	var all []chain
 	for _, g := range v.Signals {
-		if g.Name == availability || g.Query != nil {
+		if of(g) {
 			all = append(all, s.chains(v, g)...)
 		}
 	}
@@ -119,7 +128,9 @@ func nodeRecords() []rule {
 // ends at a newline and members of such names would be one. Record 3 needs
 // another observer that sees most of it good: without one, everything bad is a
 // total outage. Where more than half of the observers see everything bad, which is
-// when their median does, it is one too: suspects are a minority. Record 5 counts
+// when their median does, it is one too: suspects are a minority. Of queries nobody
+// is suspect: who is cut off gets no answer, and a bad one says nothing of the
+// observer, who must not be kept from healing by it. Record 5 counts
 // a tie as good, since a tie of two is what one observer that is cut off looks
 // like. Shares that are compared with a half are no avg: Prometheus 2 reckons it
 // sample by sample, and of eight votes on a tie may come out above .5. A median and
@@ -161,10 +172,13 @@ func voteRecords() []rule {
 					"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(?s:(.+))"), "member", "$1", "node", "(?s:(.+))")
 			)`,
 	}, {
-		comment: "3 Suspect: sees everything bad while another fresh observer sees less than half bad, and at most half of them do. Alone, nobody is suspect.",
+		comment: "3 Suspect: probes see everything bad while another fresh observer sees less than half bad, and at most half of them do. Alone, nobody is suspect.",
 		record:  "onefiveten:observer_suspect:bool",
 		expr: `
-			min by (service, signal, observer) (onefiveten:vote:bool{rule_set="<set>"})
+			min by (service, signal, observer) (
+				onefiveten:vote:bool{rule_set="<set>"}
+				unless on (service, signal) signal_stale_after_seconds
+			)
 			* on (service, signal) group_left ()
 			(
 				min by (service, signal) (quantile by (service, signal, observer) (0.5, onefiveten:vote:bool{rule_set="<set>"}))
@@ -282,8 +296,8 @@ const start = `{{ with printf "onefiveten:fault_start_timestamp_seconds:min{serv
 // nodeAlerts follow the records in the same group, for the same reason. Within
 // FaultDetected and FaultLocated keep_firing_for bridges the restart of an
 // exporter; the others may end and begin again, which costs people nothing.
-func nodeAlerts(class string, keep, differ time.Duration) []rule {
-	return append(stageAlerts(class, keep), ticketAlerts(keep, differ)...)
+func nodeAlerts(class string, keep, differ, disagree time.Duration) []rule {
+	return append(stageAlerts(class, keep), ticketAlerts(keep, differ, disagree)...)
 }
 
 // stageAlerts are detect, locate and recover. They carry heal="true", which the
@@ -356,7 +370,7 @@ func stageAlerts(class string, keep time.Duration) []rule {
 // the edge of every fault one sees it first. Of the alerts here ObserverFault is
 // also for the receiver, which then leaves the service alone: were it too quick,
 // each total outage could begin with a veto.
-func ticketAlerts(keep, differ time.Duration) []rule {
+func ticketAlerts(keep, differ, disagree time.Duration) []rule {
 	people := []label{{"severity", ticket}}
 	return []rule{{
 		comment: "A signal that may not page: people only, never automatic.",
@@ -378,7 +392,7 @@ func ticketAlerts(keep, differ time.Duration) []rule {
 				(onefiveten:member_fault:ratio{rule_set="<set>"} > 0)
 				and (onefiveten:member_fault:ratio{rule_set="<set>"} <= 0.5)
 			)`,
-		wait: differ, labels: people,
+		wait: disagree, labels: people,
 		annotations: []label{{"summary", `only {{ $value | humanizePercentage }} of the observers see {{ $labels.member }} of {{ $labels.service }} bad`}},
 	}}
 }

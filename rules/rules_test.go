@@ -258,7 +258,7 @@ func TestTested_IsTheSpecAndItsProof(t *testing.T) {
 	fault := sigma.Fault{Window: time.Minute, Floor: .05, Cap: .1, MinAnomalies: 2, K: 3, Clear: 3}
 	want := ruletest.Spec{
 		Files: []string{"../rules/onefiveten-page-node.yml", "../rules/onefiveten-watchers.yml"}, Observers: []string{"a", "b"},
-		Every: time.Second, Scrape: time.Second, ScrapeTakes: dur(.5), Restart: dur(5), Differ: dur(30), Dwell: dur(15),
+		Every: time.Second, Scrape: time.Second, ScrapeTakes: dur(.5), Restart: dur(5), Differ: dur(30), Disagree: dur(30), Dwell: dur(15), Unanswered: dur(15),
 		Services: []ruletest.Service{{
 			Name: "shop", Owner: "team-shop", Severity: page, Observers: []string{"b"}, Signals: []ruletest.Signal{{Name: availability, Mode: page}},
 			Locate: 5 * time.Minute, Recover: 10 * time.Minute, Keep: dur(30),

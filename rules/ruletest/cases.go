@@ -208,7 +208,11 @@ const carried = 2*time.Minute - 500*time.Millisecond
 // cycle is when probes, scrapes and evaluations stand to each other as at 0.
 func (c *scene) cycle() time.Duration {
 	lcm := func(a, b time.Duration) time.Duration { return a / divisor(a, b) * b }
-	return lcm(lcm(c.probe, c.scrape), c.every)
+	all := lcm(lcm(c.probe, c.scrape), c.every)
+	if c.asking {
+		all = lcm(all, c.source)
+	}
+	return all
 }
 
 // hung probes and removed targets are no fault, and no recovery either.
@@ -217,14 +221,7 @@ func (c *scene) hung() {
 		map[string]fate{"n2": {hangs: from(onset)}, "n3": {removed: from(onset)}})
 	// The verdict of a probe that hangs stays on the page. Its age at the scrape
 	// is judged, so the vote is lost at the evaluation at which the alert fires.
-	limit := (2*c.probe + c.probeTakes).Milliseconds()
-	last := tracks["n2"].last
-	late := time.Duration(-1)
-	for i, v := range last {
-		if at := time.Duration(i) * c.step; late < 0 && at.Milliseconds()-v >= limit {
-			late = c.next(at)
-		}
-	}
+	late := c.grownOld(tracks["n2"])
 	n := len(c.watching())
 	c.expect(late - c.step)
 	c.expectAll(late, firing{"ProbeStale", c.service.Name, n})
@@ -233,6 +230,17 @@ func (c *scene) hung() {
 	votes := fmt.Sprintf(`count by (node) (onefiveten:vote:bool{signal=%s,node=~"n[12]"})`, quoted(c.signal.Name))
 	c.query(late-c.step, votes, sample(`{node="n1"}`, fmt.Sprint(n)), sample(`{node="n2"}`, fmt.Sprint(n)))
 	c.query(late, votes, sample(`{node="n1"}`, fmt.Sprint(n)))
+}
+
+// grownOld is the first evaluation at which a verdict has no vote any more; -1 when
+// there is none.
+func (c *scene) grownOld(tr track) time.Duration {
+	for i, v := range tr.last {
+		if at := time.Duration(i) * c.step; at.Milliseconds()-v >= c.stale().Milliseconds() {
+			return c.next(at)
+		}
+	}
+	return -1
 }
 
 // vanished takes one exporter away for good, and heal-receiver with it.
@@ -255,19 +263,23 @@ func (c *scene) vanished() {
 			}
 		}
 	}
+	alert, n := "ProbeStale", 3
+	if c.asking {
+		alert, n = "SignalStale", 1
+	}
 	stale := c.seen(tr.last, missing, onset)
 	down := c.next(gone)
 	// Both wait for one missed scrape; the later one tells when both fire.
 	c.expectAll(min(stale, down) + c.next(c.spec.Dwell) - c.step)
 	at := max(stale, down) + c.next(c.spec.Dwell)
 	both := []firing{{"HealReceiverDown", "", 1}, {"ProbeExporterDown", "", 1}}
-	c.expectAll(at, append(both, firing{"ProbeStale", c.service.Name, 3})...)
-	c.query(at, `count by (reason) (ALERTS{alertname="ProbeStale",alertstate="firing"})`, sample(`{reason="not_scraped"}`, "3"))
+	c.expectAll(at, append(both, firing{alert, c.service.Name, n})...)
+	c.query(at, fmt.Sprintf(`count by (reason) (ALERTS{alertname=%q,alertstate="firing"})`, alert), sample(`{reason="not_scraped"}`, fmt.Sprint(n)))
 	c.query(at, `count by (observer) (ALERTS{alertname="ProbeExporterDown",alertstate="firing"})`, sample(fmt.Sprintf("{observer=%s}", quoted(o)), "1"))
 	last := c.first(tr.last, missing, onset) - c.step
 	forgotten := c.next(last + seenFor)
 	if c.every >= coarse {
-		c.expectAll(forgotten-c.every, append(both, firing{"ProbeStale", c.service.Name, 3})...)
+		c.expectAll(forgotten-c.every, append(both, firing{alert, c.service.Name, n})...)
 		c.expectAll(forgotten, both...)
 	}
 }
@@ -387,7 +399,7 @@ func (c *scene) cutOff() {
 // disagreeing observers are no quorum.
 func (c *scene) disagreeing() {
 	c.name = "one of two observers sees a node bad: a ticket, not a fault"
-	c.end = c.next(onset + c.reach() + c.spec.Differ + 2*c.every)
+	c.end = c.next(onset + c.reach() + c.spec.Disagree + 2*c.every)
 	c.furnish([]Service{c.service}, nil)
 	o := c.watching()
 	var bad track
@@ -402,7 +414,7 @@ func (c *scene) disagreeing() {
 		}
 	}
 	apart := c.seen(bad.fault, 1000, onset)
-	told := apart + c.next(c.spec.Differ)
+	told := apart + c.next(c.spec.Disagree)
 	c.expect(told - c.step)
 	c.expect(told, "ObserverDisagrees")
 	c.alert(told, "ObserverDisagrees", []label{
@@ -430,7 +442,7 @@ func (c *scene) outvoted() {
 // contradict has every observer see its own nodes bad, for longer than observers
 // may disagree.
 func (c *scene) contradict(bad func(observer, node int) bool) {
-	c.end = c.next(onset+c.reach()) + c.next(c.spec.Differ) + c.every
+	c.end = c.next(onset+c.reach()) + c.next(max(c.spec.Differ, c.spec.Disagree)) + c.every
 	c.furnish([]Service{c.service}, nil)
 	for i, o := range c.watching() {
 		for j, n := range []string{"n1", "n2", "n3"} {

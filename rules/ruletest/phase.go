@@ -7,17 +7,23 @@ import (
 )
 
 // worstPhase is the proof as a test: were any term of the bound missing, the alert
-// would fire later than the bound says. It begins a total failure just after a probe began, lets the gauge
-// turn just after a scrape and show just after an evaluation. The threshold of
-// the fault probability stands at its cap.
+// would fire later than the bound says. It begins a total failure just after a
+// probe began, or just after the scrape of what a query reads, which is told of it
+// just too late. It lets the gauge turn just after a scrape and show just after an
+// evaluation. The threshold of the fault probability stands at its cap.
 func (c *scene) worstPhase() *scene {
 	const moment = time.Millisecond
 	c.fault.Floor = c.fault.Cap
-	turns := time.Duration(c.proof.Bad)*c.probe + c.probeTakes - moment // after the fault began
+	told := time.Duration(0) // after the fault began
+	if c.asking {
+		told = c.source - moment + c.sourceTakes + c.back
+	}
+	turns := told + time.Duration(c.proof.Bad)*c.probe + c.probeTakes - moment
 	shows := turns - moment + c.scrape + c.scrapeTakes
 	began := c.next(shows+c.every) + moment - shows
 	fires := began + shows - moment + c.every
-	c.probeAt = phase(began-moment, c.probe)
+	c.sourceAt = phase(began-moment, max(c.source, 1))
+	c.probeAt = phase(began+told-moment, c.probe)
 	c.scrapeAt = phase(began+turns-moment, c.scrape)
 	c.end = began + max(c.proof.Bound, c.proof.Fault.Window) + c.every
 	c.name = fmt.Sprintf("worst phase of %s: the fault begins at %s, fires at %s, bound %s",

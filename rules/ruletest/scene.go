@@ -84,7 +84,9 @@ func (c *scene) furnish(services []Service, away map[string]time.Duration) {
 		if !slices.Contains(c.watching(), o) {
 			continue
 		}
-		c.add("probe_stale_after_seconds", []label{me, {"probe", c.proof.Probe}}, whole(seconds(2*c.probe+c.probeTakes)))
+		if !c.asking {
+			c.add("probe_stale_after_seconds", []label{me, {"probe", c.proof.Probe}}, whole(seconds(c.stale())))
+		}
 		for _, v := range services {
 			c.describe(v, me, whole)
 		}
@@ -100,6 +102,9 @@ func (c *scene) furnish(services []Service, away map[string]time.Duration) {
 // describe adds the info series of one service.
 func (c *scene) describe(v Service, me label, whole func(string) string) {
 	name := label{"service", v.Name}
+	if c.asking {
+		c.add("signal_stale_after_seconds", []label{me, name, {"signal", c.signal.Name}}, whole(seconds(c.stale())))
+	}
 	c.add("onefiveten_service_info", []label{name, {"owner", v.Owner}, {"severity", v.Severity}, {"dimensions", "node"}, me}, whole("1"))
 	for _, g := range v.Signals {
 		c.add("onefiveten_signal_info", []label{name, {"signal", g.Name}, {"mode", g.Mode}, me}, whole("1"))
@@ -135,22 +140,38 @@ func (c *scene) play(service, instance, role string, f fate) track {
 
 // playFor adds a target as one observer sees it: its verdict, the start of the
 // episode and the age of its last run. A target has one last run, whatever the
-// number of its signals.
+// number of its signals; so has a query, whatever the number of its series.
 func (c *scene) playFor(service string, a actor) track {
 	tr, err := c.follow(c.fault, a.fate, c.end)
 	if err != nil && c.err == nil {
 		c.err = err
 	}
-	id := []label{{"job", "probe"}, {"instance", a.instance}, {"observer", a.observer}, {"probe", c.proof.Probe}, {"service", service}, {"role", a.role}}
+	id := []label{{"job", "probe"}, {"instance", c.instance(a)}, {"observer", a.observer}, {"probe", c.proof.Probe}, {"service", service}, {"role", a.role}}
 	if a.role == roleNode {
 		id = append(id, label{"node", cmp.Or(a.node, a.instance)})
 	}
 	signal := append(id[:len(id):len(id)], label{"signal", c.signal.Name})
 	c.add("ksigma_fault", signal, notation(tr.fault))
 	c.add("ksigma_fault_start_timestamp_seconds", signal, notation(tr.start))
-	c.add("probe_last_run_timestamp_seconds", id, notation(tr.last))
+	if c.asking {
+		c.add("signal_last_run_timestamp_seconds", []label{{"observer", a.observer}, {"service", service}, {"signal", c.signal.Name}}, notation(tr.last))
+	} else {
+		c.add("probe_last_run_timestamp_seconds", id, notation(tr.last))
+	}
 	return tr
 }
+
+// instance is that of the answers to a query where a target has none: the name of
+// the signal.
+func (c *scene) instance(a actor) string {
+	if c.asking && a.role == roleEntry {
+		return c.signal.Name
+	}
+	return a.instance
+}
+
+// stale is the age at which a verdict has no vote any more.
+func (c *scene) stale() time.Duration { return 2*c.probe + c.probeTakes }
 
 // seen fails the scene when there is none: a check at a moment that never comes
 // would pass, whatever the rules say. It is the first evaluation that finds values at v from a moment on.

@@ -14,7 +14,8 @@
 //	notation.go  values in promtool's shorthand
 //	scene.go     one test: its series and its checks
 //	cases.go     the cases, each a scene
-//	phase.go     the worst phase of probe, scrape and evaluation
+//	signals.go   the cases of signals that are answers to queries
+//	phase.go     the worst phase of probe or query, scrape and evaluation
 //
 // It reads no clock, no file and no network.
 package ruletest
@@ -39,9 +40,12 @@ type Spec struct {
 	Every               time.Duration // E, the interval of every group
 	Scrape, ScrapeTakes time.Duration // S and d_s
 
-	Restart time.Duration // how long an exporter is away when it restarts
-	Differ  time.Duration // how long observers differ before an alert says so
-	Dwell   time.Duration // how long a watched part is away before an alert says so
+	Restart  time.Duration // how long an exporter is away when it restarts
+	Differ   time.Duration // how long an observer is suspect before an alert says so
+	Disagree time.Duration // how long observers differ about a member before one does
+	Dwell    time.Duration // how long a watched part is away before an alert says so
+
+	Unanswered time.Duration // how long a query has no first answer before an alert says so
 
 	Services []Service
 	Proofs   []Proof
@@ -63,12 +67,17 @@ type Signal struct{ Name, Mode string }
 // Proof is what was proved of one signal of a service, by its slowest probe.
 type Proof struct {
 	Service, Signal   string
-	Probe             string
-	Interval, Timeout time.Duration // P and d_p
+	Probe             string        // empty: the samples are answers to a query
+	Interval, Timeout time.Duration // P and d_p, of a query P_q and d_q
+	Query             *Query        // nil: the samples are those of Probe
 	Fault             sigma.Fault   // with the cap that is in force
 	Bad               int           // m: as many bad samples in a row are a fault
 	Bound             time.Duration // T, from fault to webhook
 }
+
+// Query is what lies between a fault and the first query that is told of it: the
+// scrape of what the query reads, S_src and d_src, and how far back it reads, R.
+type Query struct{ Source, SourceTimeout, Reach time.Duration }
 
 // Words of labels, as in package rules.
 const (
@@ -125,7 +134,7 @@ func (s Spec) scenes() ([]*scene, error) {
 			proved[id] = true
 			scenes = append(scenes, c.worstPhase())
 		}
-		id := c.service.Severity + " " + c.signal.Mode
+		id := fmt.Sprint(c.service.Severity, c.signal.Mode, p.Query != nil)
 		if shown[id] {
 			continue
 		}
@@ -137,6 +146,9 @@ func (s Spec) scenes() ([]*scene, error) {
 				return nil, err
 			}
 			play(next)
+			if next.asking {
+				next.name += " (by " + next.signal.Name + ")"
+			}
 			scenes = append(scenes, next)
 		}
 	}
@@ -157,11 +169,14 @@ func (s Spec) scene(p Proof) (*scene, error) {
 
 // identity is equal for scenes whose worst phase is the same.
 func (c *scene) identity() string {
-	return fmt.Sprint(c.service.Severity, c.signal.Mode, c.probe, c.probeTakes, c.fault)
+	return fmt.Sprint(c.service.Severity, c.signal.Mode, c.probe, c.probeTakes, c.fault, c.asking, c.source, c.sourceTakes, c.back)
 }
 
 // cases are the scenes that a signal of this mode takes part in.
 func (c *scene) cases() []func(*scene) {
+	if c.asking {
+		return c.queryCases()
+	}
 	if c.signal.Mode == ticket {
 		return []func(*scene){(*scene).ticketOnly}
 	}

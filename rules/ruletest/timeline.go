@@ -11,16 +11,20 @@ import (
 // timing is how often things happen in a simulated Prometheus, and when within
 // their interval. Rules are evaluated at the multiples of every.
 type timing struct {
-	probe, probeTakes   time.Duration // P and d_p: a bad probe takes all of it, a good one nothing
+	probe, probeTakes   time.Duration // P and d_p: a bad probe takes all of it, a good one nothing; so does a query
 	scrape, scrapeTakes time.Duration // S and d_s
 	every, step         time.Duration // E, and the distance of two values in a test
 	probeAt, scrapeAt   time.Duration // phases
+
+	asking                    bool          // the samples are answers to a query, and it reads:
+	source, sourceTakes, back time.Duration // what is scraped every S_src within d_src, and R back
+	sourceAt                  time.Duration // phase
 }
 
 // timing takes the intervals from the spec and phases at which nothing
 // coincides.
 func (s Spec) timing(p Proof) timing {
-	return timing{
+	t := timing{
 		probe: p.Interval, probeTakes: p.Timeout,
 		scrape: s.Scrape, scrapeTakes: s.ScrapeTakes,
 		every: s.Every, step: divisor(s.Every, time.Second),
@@ -28,6 +32,20 @@ func (s Spec) timing(p Proof) timing {
 		// 7 ms keep ages from being equal to a limit, where rounding would decide.
 		scrapeAt: (s.Scrape * 2 / 3).Truncate(time.Millisecond) + 7*time.Millisecond,
 	}
+	if q := p.Query; q != nil {
+		t.asking, t.source, t.sourceTakes, t.back = true, q.Source, q.SourceTimeout, q.Reach
+		t.sourceAt = (q.Source / 2).Truncate(time.Millisecond) + 11*time.Millisecond
+	}
+	return t
+}
+
+// toldBy is the latest moment of which a query at an instant is told.
+func (t timing) toldBy(at time.Duration) time.Duration {
+	if !t.asking {
+		return at
+	}
+	seen := at - t.sourceTakes - t.back
+	return seen - phase(seen-t.sourceAt, t.source)
 }
 
 // divisor is the greatest common one.
@@ -97,7 +115,7 @@ func (t timing) follow(f sigma.Fault, w fate, end time.Duration) (track, error) 
 		return track{}, err
 	}
 	var tr track
-	begin := -(f.Window + 4*t.scrape) // at 0 a scrape has been seen
+	begin := -(f.Window + 4*t.scrape + 4*t.probe) // at 0 a scrape has been seen
 	sc := begin + phase(t.scrapeAt-begin, t.scrape)
 	known := 0 // results that had ended at the scrape
 	for at := time.Duration(0); at <= end; at += t.step {
@@ -120,14 +138,13 @@ func (t timing) follow(f sigma.Fault, w fate, end time.Duration) (track, error) 
 // probes feeds sigma from before 0, so that the fault window is full at 0.
 func (t timing) probes(f sigma.Fault, w fate, end time.Duration) ([]result, error) {
 	var results []result
-	series, err := sigma.NewAvailability(t.probe, f)
+	series, begin, err := t.series(f, end)
 	if err != nil {
 		return nil, err
 	}
-	begin := -(f.Window + 4*t.probe)
 	for at := begin + phase(t.probeAt-begin, t.probe); at <= end; at += t.probe {
 		if w.restart > 0 && at >= w.restart {
-			if series, err = sigma.NewAvailability(t.probe, f); err != nil {
+			if series, _, err = t.series(f, end); err != nil {
 				return nil, err
 			}
 			for len(results) > 0 && results[len(results)-1].end > w.restart {
@@ -137,7 +154,7 @@ func (t timing) probes(f sigma.Fault, w fate, end time.Duration) ([]result, erro
 			w.restart = 0
 		}
 		if !w.away.at(at) && !w.removed.at(at) && !w.hangs.at(at) {
-			r, err := t.judge(series, at, w.bad.at(at))
+			r, err := t.judge(series, at, w.bad.at(t.toldBy(at)))
 			if err != nil {
 				return nil, err
 			}
@@ -147,11 +164,24 @@ func (t timing) probes(f sigma.Fault, w fate, end time.Duration) ([]result, erro
 	return results, nil
 }
 
+// series is what judges the samples, and when they must begin for it to know all
+// that it can at 0. The answers to a query have a baseline. It is so long that no
+// fault of a test becomes normal, or hides itself before it is one.
+func (t timing) series(f sigma.Fault, end time.Duration) (s *sigma.Series, begin time.Duration, err error) {
+	if !t.asking {
+		s, err = sigma.NewAvailability(t.probe, f)
+		return s, -(f.Window + 4*t.probe), err
+	}
+	window := max(time.Hour, 4*end, 40*f.Window)
+	s, err = sigma.NewValue(t.probe, f, sigma.Baseline{Window: window, K: 3, MinSamples: 30, Direction: sigma.Upper, Hold: window / 2})
+	return s, -window, err
+}
+
 // judge runs one probe and gives the gauges that stand when it has ended.
 func (t timing) judge(series *sigma.Series, at time.Duration, bad bool) (result, error) {
-	r, v := result{end: at}, 0.
+	r, v := result{end: at}, t.value(at)
 	if bad {
-		r.end, v = at+t.probeTakes, 1
+		r.end, v = at+t.probeTakes, v+1
 	}
 	j, err := series.Add(time.Unix(0, int64(at)), v)
 	if err != nil {
@@ -164,6 +194,14 @@ func (t timing) judge(series *sigma.Series, at time.Duration, bad bool) (result,
 		r.start = j.FirstBad.UnixMilli()
 	}
 	return r, nil
+}
+
+// value is a good sample. The answers to a query go up and down by a tenth.
+func (t timing) value(at time.Duration) float64 {
+	if t.asking {
+		return float64(phase(at/t.probe, 2)) / 10
+	}
+	return 0
 }
 
 // first is the first moment from which on values hold v; -1 when there is none.
