@@ -32,6 +32,13 @@ const (
 	mostly   = "one observer sees all bad"
 	outvoted = "one of three observers"
 	tickets  = "latency is a ticket"
+	silent   = "a query is not answered"
+	unheard  = "a query is never answered"
+	lost     = "an exporter and heal-receiver are gone.*by queue"
+	removed  = "a query is removed"
+	differs  = "one of two observers sees all bad"
+	queries  = "queue is a ticket"
+	late     = "worst phase of queue"
 	healthy  = "healthy"
 	worst    = "worst phase of availability"
 )
@@ -40,9 +47,12 @@ var mutations = []mutation{
 	{"stale votes count longer", "record: onefiveten:ksigma_fault:fresh", "max by (observer, probe) (probe_stale_after_seconds)", "2 * max by (observer, probe) (probe_stale_after_seconds)", hangs},
 	{"info series of all observers are joined", "record: onefiveten:ksigma_fault:fresh", "topk by (service) (1, ", "(", one},
 	{"signal series of all observers are joined", "record: onefiveten:ksigma_fault:fresh", "topk by (service, signal) (1, ", "(", one},
+	{"queries are not judged", "record: onefiveten:ksigma_fault:fresh", "ksigma_fault{probe=\"\"}", "ksigma_fault{probe=\"none\"}", late},
+	{"a query that is not answered votes", "record: onefiveten:ksigma_fault:fresh", "max by (observer, service, signal) (signal_stale_after_seconds)", "2 * max by (observer, service, signal) (signal_stale_after_seconds)", silent},
 	{"the best probe of a node decides", "record: onefiveten:vote:bool", "max by", "min by", two},
 	{"votes of services are mixed", "record: onefiveten:vote:bool", "max by (service, ", "max by (", one},
 	{"who sees all bad is suspect where most is bad", "record: onefiveten:observer_suspect:bool", "< bool 0.5", "<= bool 1", mostly},
+	{"queries make suspects", "record: onefiveten:observer_suspect:bool", "unless on (service, signal) signal_stale_after_seconds", "", differs},
 	{"nobody is suspect", "record: onefiveten:observer_suspect:bool", "min by (service, signal, observer)", "0 * min by (service, signal, observer)", cut},
 	{"most observers may be suspect", "record: onefiveten:observer_suspect:bool", "< bool 1", "< bool 2", outvoted},
 	{"half of the observers may not be suspect", "record: onefiveten:observer_suspect:bool", "(0.5, min", "(1, min", cut},
@@ -84,9 +94,15 @@ var mutations = []mutation{
 	{"disagreement is tolerated", "alert: ObserverDisagrees", "<= 0.5", "< 0.5", disagree},
 	{"agreement is a ticket", "alert: ObserverDisagrees", "> 0)", ">= 0)", healthy},
 	{"a probe may hang longer", "alert: ProbeStale", "max by (observer, probe) (probe_stale_after_seconds)", "2 * max by (observer, probe) (probe_stale_after_seconds)", hangs},
-	{"a removed target is stale", "observer) (last_over_time", "unless on (observer) onefiveten_observer_info", "", hangs},
-	{"a lost exporter is remembered too long", "observer) (last_over_time", "[9m59s500ms]", "[14m59s500ms]", vanishes},
-	{"a lost exporter is forgotten too soon", "observer) (last_over_time", "[9m59s500ms]", "[4m59s500ms]", vanishes},
+	{"a removed target is stale", "observer) (last_over_time(probe", "unless on (observer) onefiveten_observer_info", "", hangs},
+	{"a lost exporter is remembered too long", "observer) (last_over_time(probe", "[9m59s500ms]", "[14m59s500ms]", vanishes},
+	{"a lost exporter is forgotten too soon", "observer) (last_over_time(probe", "[9m59s500ms]", "[4m59s500ms]", vanishes},
+	{"a query may be silent longer", "alert: SignalStale", "max by (observer, service, signal) (signal_stale_after_seconds)", "2 * max by (observer, service, signal) (signal_stale_after_seconds)", silent},
+	{"a query that was answered never was", "group by (service, signal, observer) (signal_stale", "unless on (service, signal, observer) signal_last_run_timestamp_seconds", "", queries},
+	{"a first answer may not take its time", "group by (service, signal, observer) (signal_stale", "for: 45s", "for: 30s", unheard},
+	{"a removed signal is stale", "observer) (last_over_time(signal", "unless on (observer) onefiveten_observer_info", "", removed},
+	{"the queries of a lost exporter are remembered too long", "observer) (last_over_time(signal", "[9m59s500ms]", "[14m59s500ms]", lost},
+	{"the queries of a lost exporter are forgotten too soon", "observer) (last_over_time(signal", "[9m59s500ms]", "[4m59s500ms]", lost},
 	{"a lost receiver is up", "alert: HealReceiverDown", " == 1", "", vanishes},
 	{"an isolated node is no ticket", "alert: NodeOutOfRotation", "== 1", "== 2", isolated},
 	{"the ticket of an isolated node ends with the receiver", "alert: NodeOutOfRotation", " or last_over_time(heal_isolated[1m59s500ms])", "", isolated},
@@ -117,7 +133,7 @@ func (m mutation) change(t *testing.T, text string) string {
 var ruleName = regexp.MustCompile(`(?m)^      - ((?:record|alert): \S+)$`)
 
 func TestMutations_CoverEveryRule(t *testing.T) {
-	files, _, err := rules.Generate(spec("shop", 5, 2, 15, 5, "a", "b", "c"))
+	files, _, err := rules.Generate(queued("ticket", "a", "b", "c"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +155,7 @@ func TestMutations_CoverEveryRule(t *testing.T) {
 // observers, of which most cases take two; S = E = 15s: few evaluations.
 func TestMutations_EachFailsItsCase(t *testing.T) {
 	promtool := find(t, "build").Promtool
-	files, _, err := rules.Generate(spec("shop", 5, 2, 15, 5, "a", "b", "c"))
+	files, _, err := rules.Generate(queued("ticket", "a", "b", "c"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,8 @@ type scene struct {
 	fault   sigma.Fault // as it is judged here
 	proof   Proof
 	end     time.Duration
-	crowd   int // observers that take part where there are more; 0 means two
+	crowd   int           // observers that take part where there are more; 0 means two
+	leaves  time.Duration // when the query leaves the configuration; 0 means never
 
 	name   string
 	input  []*yaml.Node
@@ -103,7 +104,11 @@ func (c *scene) furnish(services []Service, away map[string]time.Duration) {
 func (c *scene) describe(v Service, me label, whole func(string) string) {
 	name := label{"service", v.Name}
 	if c.asking {
-		c.add("signal_stale_after_seconds", []label{me, name, {"signal", c.signal.Name}}, whole(seconds(c.stale())))
+		values := whole(seconds(c.stale()))
+		if c.leaves > 0 {
+			values = c.constant(seconds(c.stale()), c.leaves)
+		}
+		c.add("signal_stale_after_seconds", []label{me, name, {"signal", c.signal.Name}}, values)
 	}
 	c.add("onefiveten_service_info", []label{name, {"owner", v.Owner}, {"severity", v.Severity}, {"dimensions", "node"}, me}, whole("1"))
 	for _, g := range v.Signals {

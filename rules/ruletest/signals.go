@@ -19,7 +19,7 @@ func (c *scene) queryCases() []func(*scene) {
 		all = append(all, (*scene).differing)
 	}
 	if c.spec.Unanswered/c.every <= longest {
-		all = append(all, (*scene).unanswered, (*scene).neverAnswered)
+		all = append(all, (*scene).unanswered, (*scene).neverAnswered, (*scene).removed)
 	}
 	switch {
 	case c.signal.Mode == ticket:
@@ -80,6 +80,20 @@ func (c *scene) differing() {
 	c.expect(told - c.step)
 	c.expect(told, "ObserverDisagrees")
 	c.query(told, "count by (dimension, member) (onefiveten:member_fault:ratio)", sample(fmt.Sprintf(`{dimension="entry",member=%s}`, quoted(c.signal.Name)), "1"))
+}
+
+// removed is a query that the configuration holds no longer: its exporters go on.
+func (c *scene) removed() {
+	c.name = "a query is removed: nothing is left of it, and nothing is told"
+	c.leaves = c.next(onset)
+	c.end = c.next(c.leaves+c.scrape+c.scrapeTakes) + c.next(max(c.spec.Dwell, c.spec.Unanswered)) + c.every
+	c.furnish([]Service{c.service}, nil)
+	for _, n := range []string{"n1", "n2", "n3"} {
+		c.play(c.service.Name, n, roleNode, fate{removed: from(c.leaves - c.scrapeTakes)})
+	}
+	left := c.probed(len(c.watching()))
+	c.expect(c.end)
+	c.query(c.end, "count by (signal) (onefiveten:vote:bool)", left...)
 }
 
 // probed adds healthy probes of the service, where it has any, and gives the votes
