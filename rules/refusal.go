@@ -136,7 +136,8 @@ func (c chain) knobs() []knob {
 }
 
 // samplerKnobs are those of the probe or of the query. The interval of a query is
-// never below that of the scrape that it reads: they are one knob, too.
+// never below that of the scrape that it reads: they are one knob, too. Its timeout
+// is none, since it is never above the interval.
 func (c chain) samplerKnobs() []knob {
 	waits := time.Duration(max(c.least(), 1)) * c.interval
 	if q := c.signal.Query; q != nil {
@@ -146,7 +147,6 @@ func (c chain) samplerKnobs() []knob {
 				c.source, c.sourceTimeout = min(v, c.source), min(v, c.sourceTimeout)
 			}},
 			{"the range in " + q.Path + ".expr", c.reach, c.reach, func(c *chain, v time.Duration) { c.reach = v }},
-			{"prometheus.timeout", c.timeout, c.timeout, func(c *chain, v time.Duration) { c.timeout = v }},
 		}
 	}
 	return []knob{

@@ -1,0 +1,326 @@
+package rules
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/onefiveten/onefiveten/rules/ruletest"
+	"github.com/onefiveten/onefiveten/sigma"
+)
+
+// asked is a signal of a query with the shipped defaults; times in seconds.
+func asked(mode, expr string, interval, timeout, source float64) Signal {
+	return Signal{
+		Name: "queue", Mode: mode, Detect: 3 * time.Minute,
+		Fault: sigma.Fault{Window: 3 * time.Minute, Floor: .5, MinAnomalies: 3, K: 3, Clear: 3},
+		Query: &Query{Path: "signals[0]", Expr: expr, Interval: dur(interval), Timeout: dur(timeout), Source: dur(source), SourceTimeout: dur(min(source, 1))},
+	}
+}
+
+// queued is a service with the signal beside its availability.
+func queued(t timed, g Signal) Spec {
+	s := shop(t)
+	s.Services[0].Signals = append(s.Services[0].Signals, g)
+	return s
+}
+
+// TestProve_AQueryIsTheSumOfItsTerms is the row "exporter, signal" of DETECTION 6.2.
+func TestProve_AQueryIsTheSumOfItsTerms(t *testing.T) {
+	s := queued(timed{5, 2, 5, 1, .4}, asked(ticket, "avg_over_time(queue_length[10s] offset 2s)", 15, 2, 8))
+	s.Prometheus.Evaluation.QueryOffset = sec(.3)
+	s.Alertmanager.Peers, s.Alertmanager.PeerTimeout, s.Alertmanager.Webhook.Delay = 3, sec(.6), sec(.7)
+	b := Prove(s)[1]
+	var got []string
+	for _, term := range b.Terms {
+		got = append(got, term.Name+" "+span(term.Length))
+	}
+	want := "S_src 8s, d_src 1s, R 12s, P_q 15s, d_q 2s, (m-1)·P_q 105s, S 5s, d_s 1s, E 5s, d_e 1s, Q 0.3s, G 0.4s, p·PT 1.2s, t_wh 0.7s"
+	if got := strings.Join(got, ", "); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+	if b.Total != dur(157.6) || b.Samples != 13 || b.Bad != 8 || b.Cap != .61-.01 || b.Probe != "" || b.Refusal != "" {
+		t.Errorf("got T %s, n %d, m %d, cap %v, probe %q, refusal %q, want 157.6s, 13, 8, .6", b.Total, b.Samples, b.Bad, b.Cap, b.Probe, b.Refusal)
+	}
+}
+
+// A service with several probes still has one way for each entry of signals.
+func TestProve_AQueryHasOneWayWhateverTheProbes(t *testing.T) {
+	s := queued(timed{5, 2, 5, 1, 0}, asked(ticket, "queue_length", 15, 2, 15))
+	before := Prove(s)[1]
+	s.Services[0].Probes = append(s.Services[0].Probes, Probe{Name: "slow", Role: roleEntry, Interval: dur(20), Timeout: dur(5)})
+	if after := Prove(s)[1]; after.Total != before.Total || after.Cap != before.Cap {
+		t.Errorf("got %s with another probe, want %s", after.Total, before.Total)
+	}
+	s.Services[0].Probes = nil
+	if after := Prove(s)[1]; after.Total != before.Total {
+		t.Errorf("got %s %s without a probe, want %s", after.Total, after.Refusal, before.Total)
+	}
+}
+
+func TestProve_RefusesQueriesAndNamesTheirSettings(t *testing.T) {
+	change := func(g Signal, f func(*Signal)) Signal {
+		f(&g)
+		return g
+	}
+	const at = "signals[0] takes "
+	for name, c := range map[string]struct {
+		signal Signal
+		want   string
+	}{
+		"range": {
+			asked(ticket, "rate(errors_total[5m])", 15, 2, 15),
+			at + "435s from fault to webhook at best, over the target of 180s: shorten the range in signals[0].expr from 300s to 45s or less; or give the signal a target of its own: targets.detect of 435s or more",
+		},
+		"interval": {
+			asked(ticket, "queue_length", 35, 2, 35),
+			at + "190s from fault to webhook at best, over the target of 180s: shorten signals[0].interval and scrape_interval from 35s to 33s or less; or give the signal a target of its own: targets.detect of 190s or more",
+		},
+		"page like any other": {
+			change(asked(page, "queue_length", 15, 2, 15), func(g *Signal) { g.Detect = 0 }),
+			at + "135s from fault to webhook at best, over the target of 60s: shorten signals[0].interval and scrape_interval, now 15s; that alone is not enough; or give the signal a target of its own: targets.detect of 135s or more",
+		},
+		"cap by hand": {
+			change(asked(ticket, "queue_length", 15, 2, 15), func(g *Signal) { g.Fault.Cap = .9 }),
+			"cap 0.9 lets signals[0] take 210s from fault to webhook, over the target of 180s: it may be 0.6 at most; leave it out to have it solved",
+		},
+		"never": {
+			asked(ticket, "queue_length", 90, 2, 15),
+			"signals[0] can never fire: a fault_window of 180s holds 2 whole intervals of 90s, and cap 0.5 with min_anomalies 3 needs more bad samples: widen the window, or lower the cap or the interval",
+		},
+	} {
+		if got := Prove(queued(timed{5, 2, 5, 1, 0}, c.signal))[1].Refusal; got != c.want && (!strings.HasPrefix(c.want, ";") || !strings.HasSuffix(got, c.want)) {
+			t.Errorf("%s:\n got %s\nwant %s", name, got, c.want)
+		}
+	}
+}
+
+// The hint of a refusal leads out of it: with the target that it names the bound is
+// kept, and with a second less it is not.
+func TestProve_TheTargetThatARefusalNamesIsTheLeast(t *testing.T) {
+	s := queued(timed{5, 2, 5, 1, 0}, asked(ticket, "rate(errors_total[5m])", 15, 2, 15))
+	g := &s.Services[0].Signals[1]
+	for _, c := range []struct {
+		seconds float64
+		kept    bool
+	}{{435, true}, {434, false}} {
+		g.Detect = dur(c.seconds)
+		if b := Prove(s)[1]; (b.Refusal == "") != c.kept {
+			t.Errorf("target %vs: got %s, refusal %q", c.seconds, b.Total, b.Refusal)
+		}
+	}
+}
+
+// source is one way of a fault at 0 to the first query that may be told of it, in
+// seconds. The expression is the slowest one that reads so far back: it shows what
+// was there before all of its range.
+func source(q Query, reach, sourceAt, queryAt float64) (told float64) {
+	firstBad := sourceAt // of the scrapes from 0 on
+	visible := max(firstBad+q.SourceTimeout.Seconds(), firstBad+reach)
+	p := q.Interval.Seconds()
+	return queryAt + math.Ceil((visible-queryAt)/p)*p
+}
+
+// TestBound_OfAQueryIsNeverExceededAtRandomPhases knows nothing of the formula, as
+// simulate does not.
+func TestBound_OfAQueryIsNeverExceededAtRandomPhases(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, expr := range []string{"queue_length", "queue_length offset 7s", "rate(x[1m])"} {
+		s := queued(timed{5, 2, 5, 1, 0}, asked(ticket, expr, 15, 2, 10))
+		s.Services[0].Signals[1].Detect = 5 * time.Minute
+		g, b := s.Services[0].Signals[1], Prove(s)[1]
+		c := b.chain
+		reach, _ := Reach(expr)
+		worst := 0.
+		for range 20_000 {
+			told := source(*g.Query, reach.Seconds(), random.Float64()*10, random.Float64()*15)
+			// simulate begins at the first sample that is bad.
+			worst = max(worst, simulate(c, b.Samples, b.Cap, told, random.Float64()*5, random.Float64()*5))
+		}
+		if worst > b.Total.Seconds() {
+			t.Errorf("%s: took %v, bound %s", expr, worst, b.Total)
+		}
+		// Of a scrape that takes its time and a range the formula has the sum.
+		if gap := b.Total.Seconds() - worst; gap > 2.5+min(reach, g.Query.SourceTimeout).Seconds() {
+			t.Errorf("%s: the worst draw is %v below the bound of %s", expr, gap, b.Total)
+		}
+	}
+}
+
+// Whatever the timing, a bound is the sum of its terms; one that is not refused
+// keeps its target, and a solved cap is the largest that does.
+func TestProve_HoldsForRandomQueries(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 11))
+	pick := func(of ...float64) float64 { return of[random.IntN(len(of))] }
+	kept, refused := 0, 0
+	for range 3000 {
+		p := pick(-1, 0, .5, 1, 5, 15, 30, 60, 600)
+		expr := []string{"x", "rate(x[1m])", "x offset 2h", "x offset 200y", "(", "x @ 5", ""}[random.IntN(7)]
+		g := asked([]string{page, ticket, ""}[random.IntN(3)], expr, p, pick(0, 1, 2, 30), pick(0, 1, p))
+		g.Detect = dur(pick(0, 60, 180, 900, 7200))
+		g.Fault.Window, g.Fault.MinAnomalies = dur(pick(0, 30, 60, 180, 3600)), random.IntN(5)
+		g.Fault.Cap = pick(0, 0, .5, .6, .9)
+		s := queued(timed{pick(1, 5, 15), 1, pick(1, 5, 15), pick(0, 1), pick(0, 5)}, g)
+		wrong := mistakes(s.Check)
+		if !s.timed() {
+			continue
+		}
+		b := Prove(s)[1]
+		var sum time.Duration
+		for _, term := range b.Terms {
+			sum += term.Length
+		}
+		if sum != b.Total {
+			t.Fatalf("%+v: got %s, its terms are %s", g, b.Total, sum)
+		}
+		if b.Refusal != "" {
+			refused++
+			if len(wrong) == 0 {
+				t.Fatalf("%+v is refused, and no mistake: %s", g, b.Refusal)
+			}
+			continue
+		}
+		kept++
+		if b.Total > b.Target || b.Bad == 0 {
+			t.Fatalf("%+v: takes %s with m %d, over %s", g, b.Total, b.Bad, b.Target)
+		}
+		s.Services[0].Signals[1].Fault.Cap = b.Cap + .01
+		if next := Prove(s)[1]; g.Fault.Cap == 0 && b.Cap < .6 && next.Bad > 0 && next.Total <= b.Target {
+			t.Fatalf("%+v: cap %v was solved, but %v takes %s", g, b.Cap, b.Cap+.01, next.Total)
+		}
+	}
+	if kept < 100 || refused < 100 {
+		t.Errorf("%d were kept and %d refused, want 100 of each", kept, refused)
+	}
+}
+
+// Whatever is not refused has tests, and none of them is at odds with itself.
+func TestGenerate_WritesTestsForEveryQuery(t *testing.T) {
+	random := rand.New(rand.NewPCG(6, 12))
+	pick := func(of ...float64) float64 { return of[random.IntN(len(of))] }
+	made := 0
+	for range 60 {
+		p := pick(1, 2, 5, 7, 10, 15, 20, 30)
+		g := asked([]string{page, ticket}[random.IntN(2)], []string{"x", "rate(x[30s])", "x offset 3s"}[random.IntN(3)], p, pick(.5, 1, 2), pick(1, p, p/2))
+		g.Detect = dur(pick(180, 240))
+		s := queued(timed{5, 2, pick(1, 3, 5, 10), .5, 0}, g)
+		s.Prometheus.Evaluation.Interval = sec(pick(1, 3, 5, 10))
+		s.Observers = []string{"a", "b"}[:1+random.IntN(2)]
+		if len(mistakes(s.Check)) > 0 {
+			continue
+		}
+		made++
+		if _, _, err := Generate(s); err != nil {
+			t.Errorf("%+v, %+v: %v", *g.Query, s.Prometheus, err)
+		}
+	}
+	if made < 15 {
+		t.Errorf("only %d of 60 specs were accepted", made)
+	}
+}
+
+func TestTable_ShowsTheTermsOfQueries(t *testing.T) {
+	s := queued(timed{5, 2, 5, 1, 0}, asked(ticket, "rate(x[30s])", 15, 2, 15))
+	s.Services[0].Signals[1].Name = "a\tb"
+	want := `SERVICE  SIGNAL        MODE    PROBE       TARGET  BOUND  N   M  CAP  LOSS FOUND  TERMS
+shop     availability  page    shop-nodes  60s     49s    13  7  0.5  91 %        P 5s + d_p 2s + (m-1)·P 30s + S 5s + d_s 1s + E 5s + d_e 1s
+shop     "a\tb"        ticket  signals[0]  180s    180s   13  8  0.6  100 %       S_src 15s + d_src 1s + R 30s + P_q 15s + d_q 2s + (m-1)·P_q 105s + S 5s + d_s 1s + E 5s + d_e 1s
+
+`
+	got := Table(Prove(s))
+	if got, _, _ := strings.Cut(got, "BOUND    "); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	for _, term := range Prove(s)[1].Terms {
+		if _, legend, _ := strings.Cut(got, "\nTERMS "); !strings.Contains(legend, strings.TrimPrefix(term.Name, "(m-1)·")+" ") && term.Name != "Q" {
+			t.Errorf("the legend does not tell what %s is", term.Name)
+		}
+	}
+}
+
+func TestSpec_NamesTheMistakesOfQueries(t *testing.T) {
+	s := queued(timed{5, 2, 5, 1, 0}, asked(ticket, "sum(", 1, 2, 1))
+	wantMistakes(t, s.Check,
+		"signals[0].expr: reading the expression: 1:5: parse error: unclosed left parenthesis",
+		"signals[0].interval: got 1s, want prometheus.timeout, 2s, or more: a query that takes longer makes the next one late",
+	)
+	g := asked(ticket, "x", 15, 2, 0)
+	g.Name = availability
+	s = queued(timed{5, 2, 5, 1, 0}, g)
+	s.Services[0].Signals = s.Services[0].Signals[1:]
+	wantMistakes(t, s.Check,
+		"services[0].signals.availability: probes give \"availability\", want another name for what signals[0] gives",
+		"services[0].signals: no signal of mode page is found within the service's target of 60s, want at least one",
+		"signals[0].interval: got interval 15s, prometheus.timeout 2s, scrape_interval 0s with a timeout of 0s, want more than 0s",
+	)
+}
+
+// An alert of a query outlives the restart of its exporter, too: the query is told
+// the past, and goes on with its first answer.
+func TestKeepFiring_BridgesARestartForQueriesThatPage(t *testing.T) {
+	s := queued(timed{5, 2, 5, 1, 0}, asked(page, "x", 15, 2, 15))
+	if got, want := s.keep(page), dur(35); got != want { // 5 + 15 + 2 + 5 + 1 + 5 = 33, in steps of 5
+		t.Errorf("got %s, want %s", got, want)
+	}
+	s.Services[0].Signals[1].Mode = ticket
+	if got, want := s.keep(page), dur(30); got != want {
+		t.Errorf("a ticket: got %s, want %s", got, want)
+	}
+}
+
+// Observers ask at different times: they disagree longer than their probes do, and
+// that is no reason to wait with ObserverFault.
+func TestObserversMayDisagreeAsLongAsTheirQueriesAreApart(t *testing.T) {
+	s := queued(timed{5, 2, 5, 1, 0}, asked(ticket, "x", 30, 2, 15))
+	s.Services[0].Signals[1].Detect = 5 * time.Minute
+	// 4 or 5 of 7: (5 - 4 + 1)·30 + 2 + 5 + 1 = 68, in steps of 5.
+	if got, want := fmt.Sprint(s.differ(), s.disagree()), "40s 1m10s"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	wait := map[string]string{}
+	for _, w := range read(t, generate(t, s)) {
+		for _, r := range w.Groups[0].Rules {
+			wait[r.Alert] = r.For
+		}
+	}
+	if wait["ObserverFault"] != "40s" || wait["ObserverDisagrees"] != "1m10s" {
+		t.Errorf("ObserverFault waits for %s, ObserverDisagrees for %s", wait["ObserverFault"], wait["ObserverDisagrees"])
+	}
+}
+
+func TestSignalStale_WaitsForTheSlowestQuery(t *testing.T) {
+	s := queued(timed{5, 2, 5, 1, 0}, asked(ticket, "x", 15, 2, 15))
+	if got, want := s.unanswered(), dur(35); got != want { // 2·15 + 2, in steps of 5
+		t.Errorf("got %s, want %s", got, want)
+	}
+	var waits []string
+	forEachWritten(t, generate(t, s), func(_ string, r writtenRule, _ parser.Expr) {
+		if r.Alert == "SignalStale" {
+			waits = append(waits, r.Labels["reason"]+" "+r.For)
+		}
+	})
+	slices.Sort(waits)
+	if want := []string{"never_run 35s", "not_run ", "not_scraped 15s"}; !slices.Equal(waits, want) {
+		t.Errorf("got %q, want %q", waits, want)
+	}
+}
+
+func TestTested_HoldsTheTimingOfQueries(t *testing.T) {
+	s := queued(timed{5, 2, 5, 1, 0}, asked(ticket, "rate(x[30s])", 15, 2, 10))
+	b := Prove(s)[1]
+	want := ruletest.Proof{
+		Service: "shop", Signal: "queue", Interval: dur(15), Timeout: dur(2), Fault: s.Services[0].Signals[1].Fault, Bad: b.Bad, Bound: b.Total,
+		Query: &ruletest.Query{Source: dur(10), SourceTimeout: dur(1), Reach: dur(30)},
+	}
+	want.Fault.Cap = b.Cap
+	if diff := cmp.Diff(want, s.tested([]Bound{b}).Proofs[0]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
