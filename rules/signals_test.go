@@ -51,6 +51,20 @@ func TestProve_AQueryIsTheSumOfItsTerms(t *testing.T) {
 	}
 }
 
+// The defaults as DETECTION 6.2 tells of them.
+func TestProve_TheDefaultsOfAQueryReadThirtySecondsBack(t *testing.T) {
+	for expr, want := range map[string]string{"x": "2m30s 0.6 ", "rate(x[30s])": "3m0s 0.6 ", "rate(x[1m])": "3m15s 0.5 refused: targets.detect of 195s or more"} {
+		b := Prove(queued(timed{5, 2, 5, 1, 0}, asked(ticket, expr, 15, 2, 15)))[1]
+		got := fmt.Sprint(b.Total, " ", b.Cap, " ")
+		if _, hint, refused := strings.Cut(b.Refusal, "; or give the signal a target of its own: "); refused {
+			got += "refused: " + hint
+		}
+		if got != want {
+			t.Errorf("%s: got %s, want %s", expr, got, want)
+		}
+	}
+}
+
 // A service with several probes still has one way for each entry of signals.
 func TestProve_AQueryHasOneWayWhateverTheProbes(t *testing.T) {
 	s := queued(timed{5, 2, 5, 1, 0}, asked(ticket, "queue_length", 15, 2, 15))
