@@ -13,6 +13,7 @@
 //
 //	spec.go      what is given, and its mistakes; settings.go two sections of it
 //	bound.go     the proof; refusal.go what to turn when it fails; table.go prints it
+//	reach.go     how far back an expression reads
 //	generate.go  which files there are; group.go and layout/ how they are written
 //	node.go      the rules of services with the dimension node
 //	watchers.go  the rules that watch the watchers
