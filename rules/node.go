@@ -43,8 +43,8 @@ func (s Spec) nodeGroup(class string) group {
 
 // keep is keep_firing_for: it bridges the restart of an exporter, until its
 // first bad samples are seen again. A query is told the past and goes on with its
-// first answer; of those that make tickets nobody minds a second one. It is a multiple of E, since Prometheus looks at it once
-// in E.
+// first answer; of those that make tickets nobody minds a second one. It is a
+// multiple of E, since Prometheus looks at it once in E.
 func (s Spec) keep(class string) time.Duration {
 	scrape, takes := time.Duration(s.Prometheus.Scrape.Interval), s.Prometheus.Scrape.Wait()
 	e := time.Duration(s.Prometheus.Evaluation.Interval)
@@ -66,12 +66,12 @@ func (s Spec) keep(class string) time.Duration {
 	return (keep + e - 1) / e * e
 }
 
-// differ is how long two observers whose probes are cut off from nothing may see
-// the same fault apart, and disagree how long their queries may, too.
+// differ is how long the probes of two observers may see the same fault apart, and
+// disagree how long their probes or their queries may.
 func (s Spec) differ() time.Duration   { return s.apart(isAvailability) }
 func (s Spec) disagree() time.Duration { return max(s.differ(), s.apart(isQuery)) }
 
-// apart is how long two observers may see the same fault apart. One may turn
+// apart is how long that is for the signals named. One observer may turn
 // after the fewest bad samples that any history asks for, seen at once; the other
 // after the most, of probes that take their time, seen at the end of a scrape. One
 // that restarts in a fault sees all well until the fewest are there again, but for
