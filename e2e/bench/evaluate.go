@@ -37,6 +37,7 @@ type evaluation struct {
 	queries []float64 // a value per round
 	rule    float64   // 0: not measured
 	apart   float64   // the greatest relative difference from ours
+	path    path      // zero: not measured
 }
 
 // prometheus runs an empty one that takes remote write, until the group ends.
@@ -103,9 +104,13 @@ func (b *bench) evaluate(ctx context.Context, span time.Duration, values *noise)
 		}
 		e.queries = append(e.queries, cost)
 	}
-	if span == spans[0] {
-		e.rule, err = p.rules(ctx, h)
+	if span != spans[0] {
+		return e, nil
 	}
+	if e.rule, err = p.rules(ctx, h); err != nil {
+		return e, err
+	}
+	e.path, err = b.path(ctx, &group, p, h)
 	return e, err
 }
 

@@ -32,10 +32,14 @@ func (h history) last() time.Time { return h.end.Add(-every) }
 
 // send writes everything, in the order of time.
 func (h history) send(ctx context.Context, url string) error {
-	total := int(h.span / every)
+	return h.write(ctx, url, 0, int(h.span/every))
+}
+
+// write sends the steps from … to-1.
+func (h history) write(ctx context.Context, url string, from, to int) error {
 	some := max(atOnce/h.series, 1)
-	for from := 0; from < total; from += some {
-		if err := post(ctx, url+"/api/v1/write", h.request(from, min(from+some, total))); err != nil {
+	for ; from < to; from += some {
+		if err := post(ctx, url+"/api/v1/write", h.request(from, min(from+some, to))); err != nil {
 			return fmt.Errorf("writing %s: %w", h.name, err)
 		}
 	}

@@ -48,4 +48,13 @@ func (b *bench) tellEvaluations(ours []judging, theirs []evaluation) {
   same values every %s by remote write, %d samples of each window (so fewer series of the longer ones), and was let come to
   rest. A query is count(avg_over_time(x[W]) + 3 * stddev_over_time(x[W])), %d in a round; CPU is its process clock less what it
   uses idle, divided by the series. Compared on %d series whose windows end at an edge of ours.`, every, held, perRound, sampled)
+	b.tellPath(theirs[0])
+}
+
+// tellPath prints what a series costs where nothing but thresholds is read.
+func (b *bench) tellPath(e evaluation) {
+	median, _, _ := spread(e.queries)
+	b.say.Line("\nA signal of %d series on the whole way, µs per series and query: probe-exporter %.2f, Prometheus for the answer %.2f; together %.3f of what the query above uses",
+		e.series, e.path.ours, e.path.prometheus, (e.path.ours+e.path.prometheus)/median)
+	b.say.Line("  Method: the real probe-exporter with one entry of \"signals:\" asks max by (node) (x) every %s; JSON, labels and verdicts are in it. %d queries.", askEvery, asks)
 }
