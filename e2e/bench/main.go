@@ -1,8 +1,9 @@
 // Command bench compares probe-exporter with the released blackbox_exporter,
-// program against program, on the same targets in one run. It is given nothing
-// but flags; it builds both programs, measures, and prints figures and ratios
-// with the goal beside each, and how they were measured. What it finds is told,
-// never judged: the exit code is 1 only when something could not be measured.
+// program against program, on the same targets in one run, and its thresholds
+// with those that a real Prometheus works out. It is given nothing but flags; it
+// builds the programs, measures, and prints figures and ratios with the goal
+// beside each, and how they were measured. What it finds is told, never judged:
+// the exit code is 1 only when something could not be measured.
 package main
 
 import (
@@ -60,7 +61,7 @@ func (b *bench) part(ctx context.Context, args []string) error {
 	flags.StringVar(&b.theirs, "blackbox", os.Getenv("BLACKBOX"), "blackbox_exporter to compare with; empty: the release is built")
 	flags.StringVar(&b.ours, "ours", "", "probe-exporter to measure; empty: it is built")
 	flags.StringVar(&b.prometheus, "prometheus", "", "Prometheus to compare thresholds with; empty: the release is built")
-	flags.StringVar(&b.only, "only", "", "one part alone: cpu, lag, overrun, thresholds or scrape")
+	flags.StringVar(&b.only, "only", "", "one part alone: overrun, lag, cpu, thresholds, scrape or nab")
 	flags.StringVar(&b.match, "match", "", "of the part cpu only what has this text in its name, such as \"TCP to localhost\"")
 	flags.StringVar(&b.dir, "dir", "", "folder for files of the run; empty: one that is removed at the end")
 	flags.IntVar(&b.rounds, "rounds", 5, "how often both programs take turns")
@@ -86,14 +87,16 @@ func (b *bench) outside(ctx context.Context) error {
 		defer os.RemoveAll(dir)
 		b.dir = dir
 	}
-	if err := b.programs(ctx); err != nil {
-		return err
+	if b.only != "nab" { // which runs nothing but this program
+		if err := b.programs(ctx); err != nil {
+			return err
+		}
+		if err := b.enter(ctx); err != nil {
+			return err
+		}
 	}
-	if err := b.enter(ctx); err != nil {
-		return err
-	}
-	if b.wants("scrape") {
-		if err := b.scrape(ctx); err != nil {
+	for _, p := range []part{{"scrape", b.scrape}, {"nab", b.nab}} {
+		if err := b.measure(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -111,12 +114,29 @@ func loadAverage() string {
 	return string(text)
 }
 
+// part is one thing that is measured.
+type part struct {
+	name string
+	do   func(context.Context) error
+}
+
+// measure does a part that was asked for.
+func (b *bench) measure(ctx context.Context, p part) error {
+	if !b.wants(p.name) {
+		return nil
+	}
+	if err := p.do(ctx); err != nil {
+		return fmt.Errorf("measuring %s: %w", p.name, err)
+	}
+	return nil
+}
+
 // wants tells whether a part was asked for.
 func (b *bench) wants(part string) bool { return b.only == "" || b.only == part }
 
 // programs builds what was not given.
 func (b *bench) programs(ctx context.Context) error {
-	if b.theirs == "" {
+	if b.theirs == "" && b.only != "thresholds" {
 		p, err := stack.Blackbox(ctx, stack.Options{Progress: b.say})
 		if err != nil {
 			return err
@@ -199,15 +219,9 @@ func (b *bench) inside(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, part := range []struct {
-		name    string
-		measure func(context.Context) error
-	}{{"overrun", b.overrun}, {"lag", b.lag}, {"cpu", b.cpu}, {"thresholds", b.thresholds}} {
-		if !b.wants(part.name) {
-			continue
-		}
-		if err := part.measure(ctx); err != nil {
-			return fmt.Errorf("measuring %s: %w", part.name, err)
+	for _, p := range []part{{"overrun", b.overrun}, {"lag", b.lag}, {"cpu", b.cpu}, {"thresholds", b.thresholds}} {
+		if err := b.measure(ctx, p); err != nil {
+			return err
 		}
 	}
 	return nil
