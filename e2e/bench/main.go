@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -61,7 +62,7 @@ func (b *bench) part(ctx context.Context, args []string) error {
 	flags.StringVar(&b.theirs, "blackbox", os.Getenv("BLACKBOX"), "blackbox_exporter to compare with; empty: the release is built")
 	flags.StringVar(&b.ours, "ours", "", "probe-exporter to measure; empty: it is built")
 	flags.StringVar(&b.prometheus, "prometheus", "", "Prometheus to compare thresholds with; empty: the release is built")
-	flags.StringVar(&b.only, "only", "", "one part alone: overrun, lag, cpu, thresholds, scrape or nab")
+	flags.StringVar(&b.only, "only", "", "one part alone: overrun, lag, cpu, thresholds, scrape, nab, healthy or replays")
 	flags.StringVar(&b.match, "match", "", "of the part cpu only what has this text in its name, such as \"TCP to localhost\"")
 	flags.StringVar(&b.dir, "dir", "", "folder for files of the run; empty: one that is removed at the end")
 	flags.IntVar(&b.rounds, "rounds", 5, "how often both programs take turns")
@@ -87,7 +88,7 @@ func (b *bench) outside(ctx context.Context) error {
 		defer os.RemoveAll(dir)
 		b.dir = dir
 	}
-	if b.only != "nab" { // which runs nothing but this program
+	if !slices.Contains([]string{"nab", "healthy", "replays"}, b.only) { // those run nothing but this program
 		if err := b.programs(ctx); err != nil {
 			return err
 		}
@@ -95,7 +96,7 @@ func (b *bench) outside(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, p := range []part{{"scrape", b.scrape}, {"nab", b.nab}} {
+	for _, p := range []part{{"scrape", b.scrape}, {"nab", b.nab}, {"healthy", b.healthy}, {"replays", b.replays}} {
 		if err := b.measure(ctx, p); err != nil {
 			return err
 		}
