@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // bad is far beyond every threshold.
@@ -43,6 +44,12 @@ func TestSignals_AFaultOfOneNodeRaisesItsGaugeAndTheAlert(t *testing.T) {
 	w.page.says(nil)
 	w.becomes("the end of the fault", healthy, func() string { return w.results().faults("queue") })
 	w.becomes("the end of the alert", "", w.faulty)
+
+	w.server.Stop(time.Minute)
+	w.becomes("without Prometheus the verdicts leave the page", "", func() string { return w.results().faults("queue") })
+	if got := w.results().one("signal_up", "signal=queue"); got != "0" || !w.own().failed("queue", "query") {
+		t.Errorf("without Prometheus signal_up is %q, want 0, and signal_failures_total for query more than 0", got)
+	}
 }
 
 // What is wrong with each signal is another thing; all of it goes on at once, and

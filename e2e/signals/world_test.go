@@ -78,7 +78,7 @@ prometheus:
   scrape: {interval: 1s, timeout: 500ms}
   evaluation: {interval: 1s, delay: 500ms}
 observers: [a]
-baselines: {default: {window: 20m, hold: 10m}}
+baselines: {default: {window: 20m, hold: 10m, min_samples: 15}}
 probes: [{name: page, service: shop, module: http, role: entry, interval: 1s, targets: [{url: '%s/'}]}]
 signals:
 %sservices:
@@ -277,7 +277,7 @@ func (w *world) becomes(what, want string, get func() string) {
 // remembers so much that a bad minute does not become what is normal.
 func (w *world) warm() {
 	w.t.Helper()
-	const enough = 60
+	const enough = 40
 	w.eventually("every node has a verdict", func() string {
 		now := w.results()
 		for _, name := range signalNames() {
