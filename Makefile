@@ -70,9 +70,9 @@ rules: build ## write the rules, their tests and the route of SPEC into OUT
 demo: ## break a real service and watch it heal
 	@cd demo && go build -o ../.cache/demo/bin/demo . && cd .. && FAULT='$(FAULT)' KEEP='$(KEEP)' STACK='$(STACK)' exec .cache/demo/bin/demo
 
-bench: ## probe-exporter beside the real blackbox_exporter, then every room by itself: figures, goals, ratios
+bench: ## beside the real blackbox_exporter and Prometheus, the Numenta benchmark, false faults, replays, then every room by itself
 	cd e2e && go run ./bench
-	go test -run '^$$' -bench . -skip '^BenchmarkScrape$$' -benchmem -benchtime 100ms ./sigma ./collector ./probe ./rules ./healer/journal
+	go test -run '^$$' -bench . -skip '^BenchmarkScrape$$' -benchmem -benchtime 100ms ./sigma ./collector ./probe ./promapi ./backtest ./rules ./healer/journal
 
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; for pkg in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
