@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"github.com/onefiveten/onefiveten/sigma"
 )
 
 // Level is the mean of what every simulated service shows outside of its peaks.
@@ -22,6 +24,14 @@ type Healthy struct {
 	Name   string
 	Daily  bool // it has a peak each working day: a season is what it needs
 	values func(r *rand.Rand, every time.Duration) func(at time.Time) float64
+}
+
+// season is what ours is told of it: a daily one where there is a peak each day.
+func (h Healthy) season() sigma.Season {
+	if h.Daily {
+		return sigma.Daily
+	}
+	return sigma.NoSeason
 }
 
 // begin is the first instant of every simulation, a Monday at midnight.

@@ -46,6 +46,8 @@ func (p *plain) alert(s Sample) bool {
 	return math.Abs(s.V-mean) > 3*stddev
 }
 
+func (p *plain) fork() alerting { return &plain{p.past.fork()} }
+
 // adaptive is the strategy of that name of grafana/promql-anomaly-detection,
 // rules/adaptive.yml, from its formulas: at each evaluation, which is at each
 // sample, and for what is above 0 alone,
@@ -81,6 +83,13 @@ func (a *adaptive) alert(s Sample) bool {
 		a.longTerm(at)
 	}
 	return a.outside.after(at, beyond(a.level, a.lower, a.upper, at))
+}
+
+func (a *adaptive) fork() alerting {
+	return &adaptive{
+		a.level.fork(), a.average.fork(), a.filtered.fork(), a.smoothed.fork(),
+		a.long.fork(), a.lower.fork(), a.upper.fork(), a.outside,
+	}
 }
 
 // record evaluates average, filtered and smoothed deviation.
@@ -133,15 +142,13 @@ func (a *adaptive) longTerm(at int64) {
 // 23h45m and 167h45m ago + (-) twice the median over 1h of |x - that median|, x
 // being that of the offset. It alerts when the level has been outside for 5 min.
 type robust struct {
-	x             *track
-	hour, day     *ranked
-	deviation     *ranked
-	away          [2]*track // of the two offsets
-	long          long
-	level         *track
-	lower, upper  *track
-	outside       pending
-	before, fires bool
+	x                    *track
+	hour, day, deviation *ranked
+	away                 [2]*track // of the two offsets
+	long                 long
+	level, lower, upper  *track
+	outside              pending
+	fires                bool
 }
 
 func newRobust() *robust {
@@ -162,6 +169,13 @@ func (r *robust) alert(s Sample) bool {
 		r.fires = r.outside.after(at, beyond(r.level, r.lower, r.upper, at))
 	}
 	return r.fires
+}
+
+func (r *robust) fork() alerting {
+	return &robust{
+		r.x.fork(), r.hour.fork(), r.day.fork(), r.deviation.fork(), [2]*track{r.away[0].fork(), r.away[1].fork()},
+		r.long.fork(), r.level.fork(), r.lower.fork(), r.upper.fork(), r.outside, r.fires,
+	}
 }
 
 func (r *robust) evaluate(at int64, s Sample) {
@@ -243,6 +257,8 @@ func (u *union) record(lower, upper *track, at int64) {
 type long struct{ lower, upper *track }
 
 func newLong() long { return long{newTrack(time.Hour), newTrack(time.Hour)} }
+
+func (l long) fork() long { return long{l.lower.fork(), l.upper.fork()} }
 
 func (l long) record(u union, at int64) {
 	if u.some {

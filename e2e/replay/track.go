@@ -19,6 +19,9 @@ type track struct {
 
 func newTrack(keep time.Duration) *track { return &track{keep: seconds(keep)} }
 
+// fork gives another of the same past.
+func (k *track) fork() *track { return &track{k.keep, slices.Clone(k.at), slices.Clone(k.v)} }
+
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 func (k *track) add(at int64, v float64) {
@@ -38,25 +41,41 @@ func (k *track) over(at int64, width time.Duration) []float64 {
 	return k.v[k.before(at-seconds(width)):k.before(at)]
 }
 
-// last is last_over_time.
+// last is last_over_time. Nothing is recorded ahead, so mostly it is the newest.
 func (k *track) last(at int64, width time.Duration) (float64, bool) {
-	v := k.over(at, width)
-	if len(v) == 0 {
+	n := len(k.at)
+	if n > 0 && k.at[n-1] > at {
+		n = k.before(at)
+	}
+	if n == 0 || k.at[n-1] <= at-seconds(width) {
 		return 0, false
 	}
-	return v[len(v)-1], true
+	return k.v[n-1], true
 }
 
 // moments are avg_over_time and stddev_over_time, which divides by the count.
+// Four sums at a time: in one alone each addition would wait for the one before.
 func moments(values []float64) (mean, stddev float64) {
-	n := float64(len(values))
-	for _, v := range values {
-		mean += v / n
+	var a [4]float64
+	n := len(values) &^ 3
+	for i := 0; i < n; i += 4 {
+		v := values[i : i+4 : i+4]
+		a[0], a[1], a[2], a[3] = a[0]+v[0], a[1]+v[1], a[2]+v[2], a[3]+v[3]
 	}
-	for _, v := range values {
-		stddev += (v - mean) * (v - mean) / n
+	for _, v := range values[n:] {
+		a[0] += v
 	}
-	return mean, math.Sqrt(stddev)
+	mean = (a[0] + a[1] + a[2] + a[3]) / float64(len(values))
+	a = [4]float64{}
+	for i := 0; i < n; i += 4 {
+		v := values[i : i+4 : i+4]
+		p, q, r, s := v[0]-mean, v[1]-mean, v[2]-mean, v[3]-mean
+		a[0], a[1], a[2], a[3] = a[0]+p*p, a[1]+q*q, a[2]+r*r, a[3]+s*s
+	}
+	for _, v := range values[n:] {
+		a[0] += (v - mean) * (v - mean)
+	}
+	return mean, math.Sqrt((a[0] + a[1] + a[2] + a[3]) / float64(len(values)))
 }
 
 // median is quantile_over_time(0.5, …) of sorted values.
@@ -106,4 +125,9 @@ func (r *ranked) median(at int64) (float64, bool) {
 		return 0, false
 	}
 	return median(r.sorted), true
+}
+
+// fork gives another of the same past.
+func (r *ranked) fork() *ranked {
+	return &ranked{r.width, r.past.fork(), r.out, slices.Clone(r.sorted)}
 }
