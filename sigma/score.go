@@ -125,7 +125,7 @@ func (s *Score) Add(t time.Time, v float64) Finding {
 	s.hours.add(hour, v)
 	c := s.compare(v, usual, known)
 	far := math.Log(1 + math.Sqrt(c.squares))
-	f := c.Finding
+	f := c.finding()
 	f.Rarity = s.tail.rarity(far)
 	f.Outside = s.n > warmUp && s.seen.beyond(v)
 	s.seen.add(s.n, v)
@@ -180,22 +180,36 @@ func (s *Score) rate(far float64, f *Finding) {
 	}
 }
 
-// comparison is how far all features of a sample are off, and the farthest.
+// comparison is how far all features of a sample are off, and which is farthest:
+// its past, what was judged, and by how much both are moved up to be told.
 type comparison struct {
-	Finding
 	squares, most float64
+	feature       Feature
+	past          trace
+	y, plus       float64
 }
 
-// judge compares y with the past of a feature and learns it. What is told of it is
-// moved up by plus.
-func (c *comparison) judge(past *trace, name Feature, y, plus float64) {
+// judge compares y with the past of a feature and learns it.
+func (c *comparison) judge(past *trace, feature Feature, y, plus float64) {
 	d := past.distance(y)
 	c.squares += d * d
 	if d > c.most {
-		c.most = d
-		c.Finding = Finding{Feature: name, Value: y + plus, Mean: past.mean + plus, StdDev: past.stdDev(), Distance: past.signed(y)}
+		c.most, c.feature, c.past, c.y, c.plus = d, feature, *past, y, plus
 	}
 	past.add(y)
+}
+
+// finding tells of the feature that is farthest off.
+func (c *comparison) finding() Finding {
+	f := Finding{Feature: c.feature, Value: c.y + c.plus, Mean: c.past.mean + c.plus, StdDev: c.past.stdDev()}
+	f.Distance = c.most
+	if f.StdDev > 0 {
+		f.Distance = min(math.Abs(c.y-c.past.mean)/f.StdDev, farthest)
+	}
+	if c.y < c.past.mean {
+		f.Distance = 0 - f.Distance // never -0
+	}
+	return f
 }
 
 // level is an exponential mean that begins with the first sample.
@@ -232,15 +246,6 @@ func (p *trace) stdDev() float64 {
 		return 0
 	}
 	return math.Sqrt(p.variance * float64(p.n) / float64(p.n-1))
-}
-
-// signed is the distance in sample standard deviations, negative below the mean.
-func (p *trace) signed(y float64) float64 {
-	d := p.distance(y)
-	if stdDev := p.stdDev(); stdDev > 0 {
-		d = min(math.Abs(y-p.mean)/stdDev, farthest)
-	}
-	return math.Copysign(d, y-p.mean)
 }
 
 func (p *trace) add(y float64) {

@@ -228,7 +228,7 @@ func TestScore_IsTheDefinitionWordByWord(t *testing.T) {
 			fast, s := NewScore(tokyo), newSlow(tokyo)
 			basic, d := NewBasicScore(tokyo), newSlow(tokyo)
 			d.basic = true
-			for i := range 6500 { // counts are halved twice
+			for i := range 4500 { // so that counts are halved
 				v := next(i)
 				same(t, fast, s, at(float64(i)*300), v, 1e-12)
 				same(t, basic, d, at(float64(i)*300), v, 1e-12)
