@@ -48,14 +48,14 @@ type Feature string
 
 // The features of a Score: the level of about 10 samples and that of about 100;
 // the distance of a sample to the mean of its hour of the season, and the levels
-// of that distance. Sample stands for these three while the hour is not known yet.
+// of that distance. PlainSample stands for these three while the hour is not known yet.
 const (
 	ShortLevel    Feature = "short"
 	LongLevel     Feature = "long"
 	InSeason      Feature = "season"
 	ShortInSeason Feature = "season_short"
 	LongInSeason  Feature = "season_long"
-	Sample        Feature = "sample"
+	PlainSample   Feature = "sample"
 )
 
 // Finding is what a Score says of one sample. The zero value: it was not judged.
@@ -142,7 +142,7 @@ func (s *Score) compare(v, usual float64, known bool) comparison {
 	c.judge(&s.traces[1], LongLevel, float64(s.long), 0)
 	if !known {
 		if !s.basic {
-			c.judge(&s.traces[5], Sample, v, 0)
+			c.judge(&s.traces[5], PlainSample, v, 0)
 		}
 		return c
 	}

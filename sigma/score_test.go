@@ -76,12 +76,12 @@ func (s *slow) add(t time.Time, x float64) answer {
 		s.off[1].add(x - b.m)
 		judged[ShortInSeason], judged[LongInSeason] = s.off[0].m, s.off[1].m
 	} else {
-		judged[Sample] = x
+		judged[PlainSample] = x
 	}
 	b.add(x)
 	a := answer{z: map[Feature]float64{}, n: map[Feature]float64{}}
 	squares := 0.
-	for i, name := range []Feature{ShortLevel, LongLevel, InSeason, ShortInSeason, LongInSeason, Sample} {
+	for i, name := range []Feature{ShortLevel, LongLevel, InSeason, ShortInSeason, LongInSeason, PlainSample} {
 		if y, ok := judged[name]; ok && (i < 3 || !s.basic) {
 			a.z[name], a.n[name] = s.ews[i].judge(y), math.Min(s.ews[i].c, 8000)
 			squares += a.z[name] * a.z[name]
@@ -198,7 +198,7 @@ func sane(t *testing.T, f Finding) {
 			t.Fatalf("not a finite number in %+v", f)
 		}
 	}
-	known := slices.Contains([]Feature{ShortLevel, LongLevel, InSeason, ShortInSeason, LongInSeason, Sample}, f.Feature)
+	known := slices.Contains([]Feature{ShortLevel, LongLevel, InSeason, ShortInSeason, LongInSeason, PlainSample}, f.Feature)
 	if f.OnsetRarity < 0 || f.OnsetRarity > 1 || f.Score < 0 || f.Score >= 1 || f.Rarity <= 0 || f.Rarity > 1 || f.StdDev < 0 || !known {
 		t.Fatalf("impossible: %+v", f)
 	}
@@ -280,7 +280,7 @@ func TestScore_DeviationIsThatOfASample(t *testing.T) {
 	s.Add(at(0), 1)
 	s.Add(at(1), 2)
 	f := s.Add(at(2), 4)
-	if f.Feature != Sample || f.Value != 4 || f.Mean != 1.5 || math.Abs(f.StdDev-math.Sqrt(.5)) > 1e-15 {
+	if f.Feature != PlainSample || f.Value != 4 || f.Mean != 1.5 || math.Abs(f.StdDev-math.Sqrt(.5)) > 1e-15 {
 		t.Errorf("got %+v, want 4 against 1 and 2", f)
 	}
 }
