@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onefiveten/onefiveten/promapi"
+)
+
+// queued is house with a signal that reads from the Prometheus at ASKED.
+var queued = strings.NewReplacer(
+	"prometheus: {", `prometheus: {url: "ASKED", `,
+	"services:\n", "signals:\n- {name: queue, service: shop, expr: 'max by (node) (queue_length)', interval: 5s, unit: items}\nservices:\n",
+).Replace(house)
+
+func TestCheck_SignalsNeedSomebodyToAskInTime(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Replace(queued, `url: "ASKED", `, "", 1):                               "FILE:10: signals: there is nobody to ask: want prometheus.url\n",
+		strings.Replace(queued, `url: "ASKED"`, `url: "http://h/", timeout: 6s`, 1):    "FILE:11: signals[0].interval: got 5s, want prometheus.timeout of 6s or more\n",
+		strings.Replace(queued, `url: "ASKED"`, `url: "http://h/", timeout: 0s`, 1):    "FILE:4: prometheus.timeout: got 0s, want more than 0s\n",
+		strings.Replace(queued, `url: "ASKED"`, `url: "http://h/", concurrency: 0`, 1): "FILE:4: prometheus.concurrency: got 0, want 1 to 1000\n",
+	} {
+		file := write(t, strings.ReplaceAll(text, "HOST", "127.0.0.1:1"))
+		code, _, stderr := call(t, "check", "--config.file="+file)
+		if code != 1 || !strings.Contains(strings.ReplaceAll(stderr, file, "FILE"), want) {
+			t.Errorf("ended with %d: %s\nwant %s", code, stderr, want)
+		}
+	}
+}
+
+// A Prometheus whose address holds a password is no reason to show that.
+func TestSource_ErrorsShowNoPassword(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		fmt.Fprint(w, `{"status":"error","errorType":"execution","error":"from http://me:topsecret@store/"}`)
+	}))
+	defer server.Close()
+	s := settings{Prometheus: prometheusSection{URL: strings.Replace(server.URL, "//", "//me:topsecret@", 1)}}
+	source, err := s.source()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = source.Query(t.Context(), `up{instance="http://me:topsecret@h/"}`)
+	_, past := source.Range(t.Context(), "up", time.Unix(0, 0), time.Unix(60, 0), time.Second)
+	for _, err := range []error{err, past} {
+		if err == nil || strings.Contains(err.Error(), "topsecret") || !strings.Contains(err.Error(), "execution") {
+			t.Errorf("got %v, want the answer without the password", err)
+		}
+	}
+}
+
+// late answers when the time is over.
+type late struct{}
+
+func (late) Query(context.Context, string) ([]promapi.Point, error) {
+	return nil, fmt.Errorf("queued http://me:topsecret@h/: %w", context.DeadlineExceeded)
+}
+
+func (late) Range(context.Context, string, time.Time, time.Time, time.Duration) ([]promapi.Track, error) {
+	return nil, nil
+}
+
+func TestSource_AnErrorStaysWhatItIs(t *testing.T) {
+	_, err := discreet{late{}}.Query(t.Context(), "up")
+	if !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "topsecret") {
+		t.Errorf("got %v, want a time-out without the password", err)
+	}
+	if _, err := (discreet{late{}}).Range(t.Context(), "up", time.Time{}, time.Time{}, 0); err != nil {
+		t.Errorf("got %v, want no error where there is none", err)
+	}
+}
+
+func TestSource_WithoutAnAddressThereIsNone(t *testing.T) {
+	if source, err := (&settings{}).source(); source != nil || err != nil {
+		t.Errorf("got %v and %v, want none", source, err)
+	}
+}
