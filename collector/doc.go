@@ -16,7 +16,8 @@
 //
 // Where what stands:
 //
-//	settings.go   the configuration and its defaults; check.go its mistakes
+//	settings.go   the configuration and its defaults; check.go its mistakes,
+//	              checkquery.go those of signals
 //	collector.go  Apply: from settings to targets, keeping what may be kept
 //	discovery.go  targets from files and servers, read again and again
 //	lists.go      what those say: from a text to targets
@@ -24,6 +25,9 @@
 //	target.go     one run: from the prober's result to the next snapshot
 //	failures.go   the last failed runs of each target
 //	samples.go    the series that probers give, made fit for the page
+//	signals.go    signals of queries: their entries, series and schedule
+//	answers.go    one answer: from elements to verdicts, and what is of no use
+//	judge.go      what judges a series; peaks.go the greatest score of a while
 //	page.go       the page, family by family; info.go what changes on reload only
 //	text.go       the page as text; proto.go as protobuf
 //	own.go        metrics of the schedule; names.go names that rules read

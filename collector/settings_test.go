@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-kit/log"
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
@@ -282,6 +283,7 @@ func TestSettings_Modules(t *testing.T) {
 // refuse what no cap can prove.
 func FuzzSettings(f *testing.F) {
 	for _, text := range []string{shop, fullShop, everythingWrong, "", "services: [{name: s, owner: o, signals: {availability: {fault: {floor: .3}}}}]",
+		queue, wrongQueries, strings.Replace(queue, "unit: items", "range: {min: 0}, max_series: 3, scrape_interval: 5s", 1),
 		plain, plainShop, "probes: [{name: p, module: m, role: entry, targets: [h, ~, [h], {url: g, labels: {node: n, le: x}}]}]", "probes: [{name: p, module: m, targets: &t [a, {url: b}]}, {name: q, module: m, targets: *t}]"} {
 		f.Add(text)
 	}
@@ -297,12 +299,15 @@ func FuzzSettings(f *testing.F) {
 				proofs = append(proofs, Proof{Service: p.Service, Signal: signal, Cap: .5})
 			}
 		}
+		for _, q := range s.Signals {
+			proofs = append(proofs, Proof{Service: q.Service, Signal: q.Name, Cap: .5})
+		}
 		name := "a"
 		if len(s.Observers) > 0 {
 			name = s.Observers[0]
 		}
-		c := New(name, nil)
-		if err := c.Apply(s, modules, proofs, nil); err != nil && !strings.Contains(err.Error(), "cap 0.5: want") && !strings.Contains(err.Error(), "is sure to pass cap") {
+		c := New(name, log.NewNopLogger())
+		if err := c.Apply(s, modules, proofs, &lake{}); err != nil && !strings.Contains(err.Error(), "cap 0.5: want") && !strings.Contains(err.Error(), "is sure to pass cap") {
 			t.Errorf("Check has passed and Apply has not: %v\n%s", err, text)
 		}
 	})
