@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/expfmt"
 
 	"github.com/onefiveten/onefiveten/probe"
 	"github.com/onefiveten/onefiveten/promapi"
@@ -139,6 +141,34 @@ func TestSeason_IsShownOnceThereWasSuchADay(t *testing.T) {
 			if got := lines(page, name); !strings.Contains(got, `signal="latency"`) {
 				t.Errorf("on the second day: got %q for %s", got, name)
 			}
+		}
+	})
+}
+
+// Targets and series of queries stand in one family each, in text and protobuf.
+func TestPage_OfProbesAndQueriesIsOneInEveryForm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &lake{}
+		l.says(map[string]float64{"n1": 5, "a\"b\\\n": 7})
+		text := "expose: full" + strings.Replace(queue, "owner: team-shop", "owner: x, signals: {queue: {score: true}, latency: {score: true}}", 1) +
+			"probes: [{name: p, service: shop, module: fake, interval: 10s, targets: [{url: h, labels: {node: n1}}]}]\n"
+		c := watched(t, text, l)
+		pass(10 * time.Minute)
+		page := readable(t, c)
+		for _, name := range []string{"ksigma_fault", "ksigma_value", "ksigma_threshold", "ksigma_score", "ksigma_score_mean"} {
+			got := lines(page, name+"{")
+			if strings.Count(page, "# TYPE "+name+" ") != 1 || !strings.Contains(got, `signal="latency"`) || strings.Count(got, `signal="queue"`) != 2 {
+				t.Errorf("%s: got\n%s\nwant latency and two series of queue in one family", name, got)
+			}
+		}
+		var b bytes.Buffer
+		for _, f := range decode(t, scrape(t, c, protobuf)) {
+			if _, err := expfmt.MetricFamilyToText(&b, f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff(sortedLines(page), sortedLines(b.String())); diff != "" {
+			t.Errorf("protobuf differs from text (-text +protobuf):\n%s", diff)
 		}
 	})
 }
