@@ -613,6 +613,29 @@ func TestFill_NothingIsLearnedFromTheFuture(t *testing.T) {
 	}
 }
 
+// What is asked at that moment is given up, and nothing runs on.
+func TestFill_EndsWithRunInTheMiddleOfAQuestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &past{series: n1(), value: calm, wait: time.Hour}
+		c := New("a", log.NewNopLogger())
+		if err := c.Apply(parse(t, judgedShop), (&fake{}).modules(), proved, p); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- c.Run(ctx) }()
+		synctest.Wait()
+		if p.open != 1 {
+			t.Fatalf("%d questions are open, want 1", p.open)
+		}
+		cancel()
+		before := time.Now()
+		if err := <-done; err != nil || time.Since(before) != 0 || p.open != 0 {
+			t.Errorf("got %v after %s with %d questions open, want the end at once", err, time.Since(before), p.open)
+		}
+	})
+}
+
 func TestBacklog_IsBounded(t *testing.T) {
 	for _, test := range []struct {
 		window time.Duration
