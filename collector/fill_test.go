@@ -582,6 +582,16 @@ func TestFill_ASeasonIsReadFromTwoWeeks(t *testing.T) {
 	})
 }
 
+func TestFill_ASeasonOfTheConfigurationIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &past{series: n1(), value: calm}
+		remembering(t, strings.ReplaceAll(judgedShop, "hold: 16m", "hold: 16m, season: daily"), &fake{}, p)
+		if asked := p.questions(); len(asked) != 3 || asked[0].at.Sub(asked[0].from) != 14*24*time.Hour {
+			t.Errorf("got %v, want the season, the window and the newest", asked)
+		}
+	})
+}
+
 // everySecond are rules of a value of every second.
 func everySecond() rules {
 	return rules{
@@ -749,4 +759,30 @@ func TestFill_ASignalStartsColdWithoutAPast(t *testing.T) {
 			t.Errorf("got %q, want a verdict since there is a past", got)
 		}
 	})
+}
+
+// BenchmarkFill learns one answer: ten values of 5,000 targets.
+func BenchmarkFill(b *testing.B) {
+	r := everySecond()
+	r.interval = 15 * time.Second
+	_, series := crowd(5000, "")
+	waiting, tracks, at := map[string]*slotOfTarget{}, []promapi.Track{}, time.Now().Add(-time.Hour)
+	for _, labels := range series {
+		waiting[labels["instance"]] = &slotOfTarget{newState(nil), newBacklog(r)}
+		tracks = append(tracks, promapi.Track{Labels: labels, Samples: make([]promapi.Sample, 10)})
+	}
+	c, j, values := New("a", log.NewNopLogger()), newJob(&pastOfProbe{"p", waiting}, r, len(series)), 0
+	for b.Loop() {
+		for _, track := range tracks {
+			for i := range track.Samples {
+				track.Samples[i] = promapi.Sample{At: at.Add(time.Duration(i) * r.interval), Value: calm(nil, at)}
+			}
+		}
+		values += j.learn(c, tracks, r.interval)
+		at = at.Add(10 * r.interval)
+		if time.Since(at) < 5*time.Minute {
+			j.made, at = map[string]*blank{}, time.Now().Add(-time.Hour)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(values), "ns/value")
 }

@@ -167,3 +167,23 @@ func FuzzASampleIsReadAlikeQuicklyAndWithCare(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkMatrix reads the answer of 5,000 series of ten values.
+func BenchmarkMatrix(b *testing.B) {
+	var text strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&text, `,{"metric":{"instance":"http://10.0.%d.%d:8080/health"},"values":[`, i/250, i%250)
+		for k := range 10 {
+			fmt.Fprintf(&text, `%s[%d.724,"0.0%d"]`, ","[:min(k, 1)], 1795225504+15*k, 12345678+i)
+		}
+		text.WriteString("]}")
+	}
+	body := []byte(success("matrix", "["+text.String()[1:]+"]"))
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if tracks, err := parseMatrix(body); err != nil || len(tracks) != 5000 {
+			b.Fatal(len(tracks), err)
+		}
+	}
+}
