@@ -24,6 +24,8 @@
 //	schedule.go   Run: when each target is probed; crew.go the goroutines for it
 //	target.go     one run: from the prober's result to the next snapshot
 //	failures.go   the last failed runs of each target
+//	fill.go       when the past of which series is read from Prometheus; past.go how
+//	              far back and how closely, job.go by which questions, owners.go for whom
 //	samples.go    the series that probers give, made fit for the page
 //	signals.go    signals of queries: their entries, series and schedule
 //	answers.go    one answer: from elements to verdicts, and what is of no use
