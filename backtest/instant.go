@@ -49,33 +49,51 @@ func parseUnix(text string) (t time.Time, ok bool, err error) {
 // parseDate reads YYYY-MM-DD HH:MM:SS with T or a blank in the middle, a fraction
 // or none, and a zone or none. time.Parse costs three times as much.
 func parseDate(text string, zone *time.Location) (t time.Time, ok bool) {
-	if len(text) < 19 || !strings.ContainsAny(text[10:11], "Tt ") || text[13] != ':' || text[16] != ':' {
+	p, ok := dateOf(text)
+	if !ok {
 		return t, false
 	}
-	var parts [6]int64
-	for i, at := range [6][2]int{{0, 4}, {5, 7}, {8, 10}, {11, 13}, {14, 16}, {17, 19}} {
-		if parts[i], ok = number(text[at[0]:at[1]], 1, 4); !ok {
-			return t, false
-		}
-	}
-	rest, nanos := text[19:], int64(0)
-	if rest != "" && rest[0] == '.' {
-		end := 1
-		for end < len(rest) && rest[end] >= '0' && rest[end] <= '9' {
-			end++
-		}
-		if nanos, ok = nanoseconds(rest[1:end]); !ok {
-			return t, false
-		}
-		rest = rest[end:]
-	}
+	nanos, rest, whole := fractionOf(text[19:])
 	offset, zone, ok := parseZone(rest, zone)
-	if !ok || parts[3] > 23 || parts[4] > 59 || parts[5] > 59 {
+	if !ok || !whole || !p.exists() {
 		return t, false
 	}
-	t = time.Date(int(parts[0]), time.Month(parts[1]), int(parts[2]), int(parts[3]), int(parts[4]), int(parts[5]), int(nanos), zone).Add(-offset)
-	// A 30th of February has become another day.
-	return t.UTC(), parts[1] >= 1 && parts[1] <= 12 && parts[2] >= 1 && int(parts[2]) <= daysOf(int(parts[0]), int(parts[1]))
+	t = time.Date(p[0], time.Month(p[1]), p[2], p[3], p[4], p[5], int(nanos), zone)
+	return t.Add(-offset).UTC(), true
+}
+
+// date is year, month, day, hour, minute and second.
+type date [6]int
+
+// dateOf reads the 19 characters of a date and a time.
+func dateOf(text string) (d date, ok bool) {
+	if len(text) < 19 || !strings.ContainsAny(text[10:11], "Tt ") || text[13] != ':' || text[16] != ':' {
+		return d, false
+	}
+	for i, at := range [6][2]int{{0, 4}, {5, 7}, {8, 10}, {11, 13}, {14, 16}, {17, 19}} {
+		n, ok := number(text[at[0]:at[1]], 1, 4)
+		if !ok {
+			return d, false
+		}
+		d[i] = int(n)
+	}
+	return d, true
+}
+
+// exists tells whether there is such a time: time.Date would take a 30th of
+// February for another day.
+func (d date) exists() bool {
+	return d[1] >= 1 && d[1] <= 12 && d[2] >= 1 && d[2] <= daysOf(d[0], d[1]) && d[3] <= 23 && d[4] <= 59 && d[5] <= 59
+}
+
+// fractionOf reads a dot and digits, if there are such, and gives what follows.
+func fractionOf(text string) (nanos int64, rest string, ok bool) {
+	if text == "" || text[0] != '.' {
+		return 0, text, true
+	}
+	rest = strings.TrimLeft(text[1:], "0123456789")
+	nanos, ok = nanoseconds(text[1 : len(text)-len(rest)])
+	return nanos, rest, ok
 }
 
 // daysOf is the number of days of a month.

@@ -71,11 +71,11 @@ func (p *Plot) Write(w io.Writer, format, title string, interval time.Duration, 
 // drawing is a plot that is being made.
 type drawing struct {
 	colours
-	pieces                       [][]bin
-	width                        float64 // seconds that a sample stands for at least
-	left, right, bottom, top     float64
-	banded, bounded, bad, faulty bool
-	labelled                     bool
+	pieces                   [][]bin
+	width                    float64 // seconds that a sample stands for at least
+	left, right, bottom, top float64
+	bounded, bad, faulty     bool // there is a threshold, an anomaly, a fault
+	labelled                 bool
 }
 
 // ranges finds what the axes span and which parts there are. The band is shown
