@@ -114,30 +114,17 @@ func nodeRecords() []rule {
 }
 
 // voteRecords lead from the gauges to the members that are bad.
-//
-// Record 1 asks for the age at the scrape, timestamp(x) - x, and not for time() -
+func voteRecords() []rule { return append([]rule{freshRecord()}, memberRecords()...) }
+
+// freshRecord asks for the age at the scrape, timestamp(x) - x, and not for time() -
 // x: the latter grows by a scrape and an evaluation interval, and a limit that
 // allows for them would let a probe that hangs keep its vote as much longer. A
 // query has one last run for all its series, which carry no probe. The
 // joins to information go through topk or an aggregation: while two observers run
 // different configurations there are two series, and two on the one side of a
 // join are an error that empties the rule.
-//
-// Record 2 takes the worst of several probes of a member, for one of them alone
-// may see what is broken. Its patterns say (?s:…), since a dot of Prometheus 2
-// ends at a newline and members of such names would be one. Record 3 needs
-// another observer that sees most of it good: without one, everything bad is a
-// total outage. Where more than half of the observers see everything bad, which is
-// when their median does, it is one too: suspects are a minority. Of queries nobody
-// is suspect: who is cut off gets no answer, and a bad one says nothing of the
-// observer, who must not be kept from healing by it. Record 5 counts
-// a tie as good, since a tie of two is what one observer that is cut off looks
-// like. Shares that are compared with a half are no avg: Prometheus 2 reckons it
-// sample by sample, and of eight votes on a tie may come out above .5. A median and
-// a quotient of two counts are exact.
-// The isolated nodes are those of isolated, of whichever receiver.
-func voteRecords() []rule {
-	return []rule{{
+func freshRecord() rule {
+	return rule{
 		comment: "1 Verdicts of probes that ran and of queries that were answered in time. Age is judged at scrape time, so S and E do not enter it.",
 		record:  "onefiveten:ksigma_fault:fresh",
 		expr: `
@@ -162,7 +149,26 @@ func voteRecords() []rule {
 				topk by (service) (1, onefiveten_service_info{severity="<class>", dimensions="node"})
 			* on (service, signal) group_left (mode)
 				topk by (service, signal) (1, onefiveten_signal_info)`,
-	}, {
+	}
+}
+
+// memberRecords make votes of the fresh verdicts, and of the votes members.
+//
+// Record 2 takes the worst of several probes of a member, for one of them alone
+// may see what is broken. Its patterns say (?s:…), since a dot of Prometheus 2
+// ends at a newline and members of such names would be one. Record 3 needs
+// another observer that sees most of it good: without one, everything bad is a
+// total outage. Where more than half of the observers see everything bad, which is
+// when their median does, it is one too: suspects are a minority. Of queries nobody
+// is suspect: who is cut off gets no answer, and a bad one says nothing of the
+// observer, who must not be kept from healing by it. Record 5 counts
+// a tie as good, since a tie of two is what one observer that is cut off looks
+// like. Shares that are compared with a half are no avg: Prometheus 2 reckons it
+// sample by sample, and of eight votes on a tie may come out above .5. A median and
+// a quotient of two counts are exact.
+// The isolated nodes are those of isolated, of whichever receiver.
+func memberRecords() []rule {
+	return []rule{{
 		comment: "2 One vote per observer and member. role gives the dimension (node or entry), node or else instance the member.",
 		record:  "onefiveten:vote:bool",
 		expr: `
