@@ -119,10 +119,10 @@ func voteRecords() []rule { return append([]rule{freshRecord()}, memberRecords()
 // freshRecord asks for the age at the scrape, timestamp(x) - x, and not for time() -
 // x: the latter grows by a scrape and an evaluation interval, and a limit that
 // allows for them would let a probe that hangs keep its vote as much longer. A
-// query has one last run for all its series, which carry no probe. The
-// joins to information go through topk or an aggregation: while two observers run
-// different configurations there are two series, and two on the one side of a
-// join are an error that empties the rule.
+// query has one last run for all its series, which carry no probe. The joins to
+// information go through topk or an aggregation: while two observers run different
+// configurations there are two series, and two on the one side of a join are an
+// error that empties the rule.
 func freshRecord() rule {
 	return rule{
 		comment: "1 Verdicts of probes that ran and of queries that were answered in time. Age is judged at scrape time, so S and E do not enter it.",
@@ -160,12 +160,12 @@ func freshRecord() rule {
 // another observer that sees most of it good: without one, everything bad is a
 // total outage. Where more than half of the observers see everything bad, which is
 // when their median does, it is one too: suspects are a minority. Of queries nobody
-// is suspect: who is cut off gets no answer, and a bad one says nothing of the
-// observer, who must not be kept from healing by it. Record 5 counts
-// a tie as good, since a tie of two is what one observer that is cut off looks
-// like. Shares that are compared with a half are no avg: Prometheus 2 reckons it
-// sample by sample, and of eight votes on a tie may come out above .5. A median and
-// a quotient of two counts are exact.
+// is suspect: who is cut off gets no answer, and a bad one says nothing against the
+// observer: it must not veto the healing of the service. Record 5 counts a tie as
+// good, since a tie of two is what one observer that is cut off looks like. Shares
+// that are compared with a half are no avg: Prometheus 2 reckons it sample by
+// sample, and of eight votes on a tie may come out above .5. A median and a
+// quotient of two counts are exact.
 // The isolated nodes are those of isolated, of whichever receiver.
 func memberRecords() []rule {
 	return []rule{{
