@@ -155,42 +155,48 @@ func heap() float64 {
 	return float64(m.HeapAlloc)
 }
 
-// pieces are how often, and steps how many samples of each series at a time, the
-// cost is measured: over whole buckets, since closing one costs more than the
-// samples within.
-func pieces(span time.Duration) (n, steps int) {
-	const least = 144 // a bucket of a day
-	if steps = int(span / buckets / every); steps > least {
-		return 1, steps
+// Every span is measured in turn, this many samples of each series at a time, so
+// that whatever else goes on here befalls all. Together the turns are whole
+// buckets of every span: closing one costs more than the samples within.
+const (
+	turns    = 7
+	ofTurn   = 144            // a bucket of a day
+	measured = turns * ofTurn // a bucket of a week
+)
+
+// judge measures one variant in every span.
+func (v variant) judge(ctx context.Context, values *noise) ([]judging, error) {
+	list, series := make([]judging, len(spans)), make([][]kept, len(spans))
+	var err error
+	for i, span := range spans {
+		list[i] = judging{span: span, variant: v}
+		if list[i].hot, err = v.alone(ctx, span, values); err != nil {
+			return nil, err
+		}
+		if series[i], list[i].bytes, err = v.fill(span, crowd, values); err != nil {
+			return nil, err
+		}
 	}
-	return 3, least
+	order := rand.New(rand.NewPCG(2, 6)).Perm(crowd) // as they lie in no memory
+	for from := 0; from < measured; from += ofTurn {
+		for i := range spans {
+			cost, err := perSample(ctx, series[i], order, from, from+ofTurn, values)
+			if err != nil {
+				return nil, err
+			}
+			list[i].cold += cost / turns
+		}
+	}
+	return list, nil
 }
 
-// judge measures one span of one variant.
-func (v variant) judge(ctx context.Context, span time.Duration, values *noise) (judging, error) {
-	j := judging{span: span, variant: v}
-	all, bytes, err := v.fill(span, crowd, values)
+// alone is what a sample of the one hot series costs.
+func (v variant) alone(ctx context.Context, span time.Duration, values *noise) (float64, error) {
+	one, _, err := v.fill(span, 1, values)
 	if err != nil {
-		return j, err
+		return 0, err
 	}
-	j.bytes = bytes
-	order := rand.New(rand.NewPCG(2, 6)).Perm(crowd) // as they lie in no memory
-	n, steps := pieces(span)
-	var costs []float64
-	for piece := range n {
-		cost, err := perSample(ctx, all, order, piece*steps, (piece+1)*steps, values)
-		if err != nil {
-			return j, err
-		}
-		costs = append(costs, cost)
-	}
-	j.cold, _, _ = spread(costs)
-	runtime.KeepAlive(all)
-	if all, _, err = v.fill(span, 1, values); err != nil {
-		return j, err
-	}
-	j.hot, err = perSample(ctx, all, []int{0}, 0, hotRound, values)
-	return j, err
+	return perSample(ctx, one, []int{0}, 0, hotRound, values)
 }
 
 // perSample is the CPU time of one sample, in ns, over the steps from … to-1. At
@@ -219,13 +225,11 @@ func perSample(ctx context.Context, all []kept, order []int, from, to int, value
 func (b *bench) judgings(ctx context.Context, values *noise) (all []judging, err error) {
 	err = b.say.During(ctx, "judging one sample", nil, func(ctx context.Context) error {
 		for _, v := range variants() {
-			for _, span := range spans {
-				j, err := v.judge(ctx, span, values)
-				if err != nil {
-					return fmt.Errorf("%s over %s: %w", v.what, days(span), err)
-				}
-				all = append(all, j)
+			list, err := v.judge(ctx, values)
+			if err != nil {
+				return fmt.Errorf("%s: %w", v.what, err)
 			}
+			all = append(all, list...)
 		}
 		return nil
 	})
@@ -267,6 +271,6 @@ func (b *bench) tellJudging(all []judging) {
 			verdict(longest.cold <= flat*shortest.cold && longest.bytes <= flat*shortest.bytes))
 	}
 	b.say.Line(`  Method: sigma.Series with the defaults of signals (k 3, hold 30m, fault window 3m), filled windows, normal values; the CPU
-  clock of this process over whole buckets of each window, so with the closing of buckets (median of 3 where they are short); bytes are what the heap grew by
-  after a collection, without labels and verdicts of the exporter. A goal is about bytes, or flatness.`)
+  clock of this process over %d samples of each series, which are whole buckets of each window, the windows in turns; bytes
+  are what the heap grew by after a collection, without labels and verdicts of the exporter. A goal is about bytes, or flatness.`, measured)
 }

@@ -40,10 +40,9 @@ func TestFill_LeavesNoBucketEmptyAndHasAThreshold(t *testing.T) {
 	}
 }
 
-func TestPieces_AreWholeBuckets(t *testing.T) {
+func TestMeasured_AreWholeBucketsOfEverySpan(t *testing.T) {
 	for _, span := range spans {
-		_, steps := pieces(span)
-		if took := time.Duration(steps) * every; took%(span/buckets) != 0 {
+		if took := measured * every; took%(span/buckets) != 0 {
 			t.Errorf("%s: %s are measured, which is no multiple of a bucket of %s", span, took, span/buckets)
 		}
 	}
