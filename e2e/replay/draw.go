@@ -36,8 +36,8 @@ type scene struct {
 	alerts       [][][2]float64 // by column: from, to
 }
 
-// picture draws one fault: value, our band and anomalies above, and when each
-// contender alerted below.
+// picture plays one fault: value, our band and anomalies are drawn above, and when
+// each contender alerted below.
 func picture(f Fault, columns []contender) *scene {
 	onset := f.onset(drawnSeed)
 	samples := f.samples(drawnSeed)
@@ -57,7 +57,7 @@ func minutes(s Sample, onset time.Duration) (x float64, drawn bool) {
 
 // look takes value, band and anomalies.
 func (c *scene) look(samples []Sample, own *threshold, onset time.Duration) {
-	gap, every := true, max(1, int((c.fault.For+before+tail)/every)/points)
+	gap, nth := true, max(1, int((c.fault.For+before+tail)/every)/points)
 	for i, s := range samples {
 		own.alert(s)
 		x, drawn := minutes(s, onset)
@@ -69,7 +69,7 @@ func (c *scene) look(samples []Sample, own *threshold, onset time.Duration) {
 			if own.said.Anomaly {
 				c.anomalies = append(c.anomalies, plotter.XY{X: x, Y: s.V})
 			}
-			if i%every == 0 || x == 0 {
+			if i%nth == 0 || x == 0 {
 				c.take(x, s.V, own.said, gap)
 				gap = false
 			}
@@ -87,8 +87,8 @@ func (c *scene) take(x, v float64, j sigma.Judgement, gap bool) {
 	c.upper = append(c.upper, plotter.XY{X: x, Y: j.Upper})
 }
 
-// firing gives the spans in which a contender alerts, each at least as long as
-// half a minute of a short replay, to be seen.
+// firing gives the spans in which a contender alerts, from its first sample to the
+// one after its last.
 func firing(a alerting, samples []Sample, onset time.Duration) (spans [][2]float64) {
 	was := false
 	for _, s := range samples {
