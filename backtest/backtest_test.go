@@ -311,7 +311,7 @@ func TestReport_AdvisesTheLeastThatKeepsToTheRate(t *testing.T) {
 // The page of a report, and the rows in both formats, are what users see.
 func TestReport_IsWhatPeopleRead(t *testing.T) {
 	s := half()
-	s.Baseline.Direction, s.Score = sigma.Both, true
+	s.Baseline.Direction = sigma.Both
 	samples := hours(30, 5, 20.5)
 	var out bytes.Buffer
 	rate, err := ParseRate("1/20d")
@@ -344,29 +344,85 @@ func TestRows_AreWhatProgramsRead(t *testing.T) {
 	samples[0].At = samples[0].At.Add(125 * time.Millisecond)
 	for _, c := range []struct {
 		name, format string
-		score        bool
 		zone         *time.Location
-	}{{"rows.csv", "csv", false, nil}, {"scored.csv", "csv", true, nil}, {"rows.json", "json", false, time.FixedZone("", -3600)}, {"scored.json", "json", true, nil}} {
-		var out bytes.Buffer
-		rows, err := NewRows(&out, c.format, c.zone, c.score)
-		if err != nil {
-			t.Fatal(err)
-		}
+		direction    sigma.Direction
+	}{{"rows.csv", "csv", nil, sigma.Both}, {"lower.csv", "csv", nil, sigma.Lower}, {"rows.json", "json", time.FixedZone("", -3600), sigma.Both}} {
 		s := half()
-		s.Alone, s.Score = true, c.score
-		s.Baseline.Direction = map[bool]sigma.Direction{false: sigma.Both, true: sigma.Lower}[c.score]
-		if _, err := Run(&made{samples: samples}, s, rows.Write); err != nil {
-			t.Fatal(err)
-		}
-		if err := rows.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		lines := strings.SplitAfter(out.String(), "\n")
+		s.Alone, s.Baseline.Direction = true, c.direction
+		lines := strings.SplitAfter(printed(t, samples, s, c.format, c.zone), "\n")
 		golden(t, c.name, rounded(strings.Join(append(lines[:3:3], lines[178:192]...), "")))
 	}
 	if _, err := NewRows(io.Discard, "xml", nil, false); err == nil {
 		t.Error("want an error for another format")
 	}
+}
+
+// printed is what is told of every sample.
+func printed(t *testing.T, samples []Sample, s Settings, format string, zone *time.Location) string {
+	t.Helper()
+	var out bytes.Buffer
+	rows, err := NewRows(&out, format, zone, s.Score)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(&made{samples: samples}, s, rows.Write); err != nil {
+		t.Fatal(err)
+	}
+	if err := rows.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// A score is that of sigma, sample by sample, and the page tells the greatest and
+// what was seen at the onset of each fault.
+func TestScore_IsThatOfSigma(t *testing.T) {
+	samples := hours(30, 5, 20.5)
+	s := half()
+	s.Score = true
+	score := sigma.NewScore(nil)
+	findings := map[time.Time]sigma.Finding{}
+	greatest := 0.
+	lines := strings.Split(printed(t, samples, s, "csv", nil), "\n")
+	if lines[0] != strings.Join(Columns(true), ",") {
+		t.Errorf("got %s", lines[0])
+	}
+	for i, x := range samples {
+		f := score.Add(x.At, x.Value)
+		findings[x.At], greatest = f, max(greatest, f.Score)
+		if got := strings.Split(lines[i+1], ",")[7]; got != strconv.FormatFloat(f.Score, 'g', -1, 64) {
+			t.Fatalf("%s: got %s, want %v", lines[i+1], got, f.Score)
+		}
+	}
+	r := run(t, samples, s)
+	if greatest == 0 || r.Scores[0].Score != greatest || len(r.Scores) != maxScores {
+		t.Errorf("got %+v, want %d with %v first", r.Scores, maxScores, greatest)
+	}
+	for _, e := range r.Faults {
+		best := sigma.Finding{}
+		for at := e.FirstBad; !at.After(e.Start); at = at.Add(s.Interval) {
+			if findings[at].Score >= best.Score {
+				best = findings[at]
+			}
+		}
+		if e.Finding != best || best.Feature == "" {
+			t.Errorf("%s: got %+v, want %+v", e.Start, e.Finding, best)
+		}
+	}
+	var out bytes.Buffer
+	if err := r.WriteText(&out, Page{Name: "x", Wanted: Rate{1, time.Hour}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"THETA_E  SCORE ", "\nMost unusual:\n", evidenceOf(r.Faults[0].Finding), evidenceOf(r.Scores[0].Finding)} {
+		if !strings.Contains(strings.Join(strings.Fields(out.String()), " "), strings.Join(strings.Fields(want), " ")) {
+			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+}
+
+// evidenceOf is a finding as the page tells it.
+func evidenceOf(f sigma.Finding) string {
+	return fmt.Sprintf("%.4g %s %.4g %.4g %.4g %.4g", f.Score, f.Feature, f.Value, f.Mean, f.StdDev, f.Distance)
 }
 
 // rounded leaves nine digits of each figure: the last ones depend on the order of
