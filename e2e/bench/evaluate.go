@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -35,6 +36,8 @@ type evaluation struct {
 	span    time.Duration
 	series  int
 	queries []float64 // a value per round
+	ours    []float64 // what ours uses for a sample, likewise, in µs
+	ratios  []float64 // of both within each round
 	rule    float64   // 0: not measured
 	apart   float64   // the greatest relative difference from ours
 	path    path      // zero: not measured
@@ -97,12 +100,8 @@ func (b *bench) evaluate(ctx context.Context, span time.Duration, values *noise)
 	if e.apart, err = h.compare(ctx, p.url); err != nil {
 		return e, err
 	}
-	for range b.rounds {
-		cost, err := p.queries(ctx, h)
-		if err != nil {
-			return e, err
-		}
-		e.queries = append(e.queries, cost)
+	if err := e.turns(ctx, p, h, b.rounds); err != nil {
+		return e, err
 	}
 	if span != spans[0] {
 		return e, nil
@@ -112,6 +111,28 @@ func (b *bench) evaluate(ctx context.Context, span time.Duration, values *noise)
 	}
 	e.path, err = b.path(ctx, &group, p, h)
 	return e, err
+}
+
+// turns lets ours and Prometheus take turns, so that both are measured on the same
+// machine at the same load.
+func (e *evaluation) turns(ctx context.Context, p *program, h history, rounds int) error {
+	all, _, err := variant{}.fill(e.span, crowd, h.values)
+	if err != nil {
+		return err
+	}
+	order := rand.New(rand.NewPCG(3, 7)).Perm(crowd)
+	for round := range rounds {
+		ours, err := perSample(ctx, all, order, round*ofTurn, (round+1)*ofTurn, h.values)
+		if err != nil {
+			return err
+		}
+		theirs, err := p.queries(ctx, h)
+		if err != nil {
+			return err
+		}
+		e.ours, e.queries, e.ratios = append(e.ours, ours/1000), append(e.queries, theirs), append(e.ratios, ours/1000/theirs)
+	}
+	return nil
 }
 
 // rest waits until a program is idle: Prometheus has packed what it was given.

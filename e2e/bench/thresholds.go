@@ -27,28 +27,35 @@ func (b *bench) thresholds(ctx context.Context) error {
 
 // tellEvaluations prints both beside each other.
 func (b *bench) tellEvaluations(ours []judging, theirs []evaluation) {
-	b.say.Line("\nCPU per series and evaluation, µs: ours judging a sample; Prometheus, median of %d rounds (least … greatest)", b.rounds)
-	b.say.Line("  %-6s %7s %8s %-24s %-20s %8s   %s", "window", "series", "ours", "Prometheus, query", "with season, score", "ratio", "goal")
+	b.say.Line("\nCPU per series and evaluation, µs: ours judging a sample, and Prometheus; median of %d rounds (least … greatest)", b.rounds)
+	b.say.Line("  %-6s %7s %-24s %-24s %-28s %s", "window", "series", "ours", "Prometheus, query", "ratio, of each round", "goal")
 	var apart float64
 	for _, e := range theirs {
-		median, least, greatest := spread(e.queries)
-		plain, whole := find(ours, "plain", e.span).cold/1000, find(ours, "season and score", e.span).cold/1000
-		b.say.Line("  %-6s %7d %8.3f %-24s %-20s %8.2g   ≤ %g   %s", days(e.span), e.series, plain,
-			fmt.Sprintf("%.1f (%.1f … %.1f)", median, least, greatest), fmt.Sprintf("%.3f, ratio %.2g", whole, whole/median), plain/median,
-			share, verdict(plain <= share*median))
+		ratio, _, _ := spread(e.ratios)
+		b.say.Line("  %-6s %7d %-24s %-24s %-28s ≤ %g  %s", days(e.span), e.series, ranged("%.3f", e.ours), ranged("%.1f", e.queries),
+			ranged("%.2g", e.ratios), share, verdict(ratio <= share))
+		mine, _, _ := spread(e.ours)
+		median, _, _ := spread(e.queries)
 		if e.rule > 0 {
-			b.say.Line("  %-6s %7d %8.3f %-24s %-20s %8.2g", "", e.series, plain, fmt.Sprintf("%.1f as a recording rule", e.rule),
-				fmt.Sprintf("%.3f, ratio %.2g", whole, whole/e.rule), plain/e.rule)
+			b.say.Line("  %-6s %7s %-24s %-24s %.2g", "", "", "", fmt.Sprintf("%.1f as a recording rule", e.rule), mine/e.rule)
 		}
+		whole := find(ours, "season and score", e.span).cold / 1000
+		b.say.Line("  %-6s %7s %-24s %-24s %.2g", "", "", fmt.Sprintf("%.3f season and score", whole), "", whole/median)
 		apart = max(apart, e.apart)
 	}
 	b.say.Line("  Mean and sigma of ours and avg_over_time, stddev_over_time * sqrt(n/(n-1)) of theirs over the same samples: greatest relative difference %.1g   goal ≤ %.0g   %s",
 		apart, evenlyFor, verdict(apart <= evenlyFor))
-	b.say.Line(`  Method: ours as in the table before, with thresholds, e and fault. Prometheus is the real one with GOMAXPROCS=1; it got the
+	b.say.Line(`  Method: ours as in the table before, with thresholds, e and fault, on %d series; both take turns. Prometheus is the real one with GOMAXPROCS=1; it got the
   same values every %s by remote write, %d samples of each window (so fewer series of the longer ones), and was let come to
   rest. A query is count(avg_over_time(x[W]) + 3 * stddev_over_time(x[W])), %d in a round; CPU is its process clock less what it
-  uses idle, divided by the series. Compared on %d series whose windows end at an edge of ours.`, every, held, perRound, sampled)
+  uses idle, divided by the series. Compared on %d series whose windows end at an edge of ours.`, crowd, every, held, perRound, sampled)
 	b.tellPath(theirs[0])
+}
+
+// ranged is a median with its range.
+func ranged(form string, values []float64) string {
+	median, least, greatest := spread(values)
+	return fmt.Sprintf(form+" ("+form+" … "+form+")", median, least, greatest)
 }
 
 // tellPath prints what a series costs where nothing but thresholds is read.
