@@ -25,7 +25,7 @@ type baseline struct {
 
 	sums  [buckets + 1]struct{ mean, m2 float64 }
 	count [buckets + 1]uint32
-	held  [buckets + 1]uint16 // 1 + the part of the bucket at which a fault was in it; 0: never kept out
+	held  [buckets + 1]uint16 // 1 + the part of the bucket from which a fault was in it; 0: never kept out
 }
 
 func newBaseline(b Baseline) *baseline {
@@ -113,6 +113,22 @@ func (b *baseline) before(t int64) Moments {
 		m.Merge(open)
 	}
 	return m
+}
+
+// exclude keeps the buckets since an instant out, each until the hold after a fault
+// was first in it: the bad samples of a fault are older than its gauge. A hold that
+// is over by now keeps nothing out, however far back the instant lies, so that never
+// more is out than what the last hold touches.
+func (b *baseline) exclude(since int64) {
+	if b.Hold == 0 {
+		return
+	}
+	for number := max(floorDiv(since, b.size), b.open-buckets); number <= b.open; number++ {
+		if i := slot(number); b.held[i] == 0 {
+			b.held[i] = 1 + uint16(max(0, since-number*b.size)/b.part())
+		}
+	}
+	b.due = math.MinInt64 // closed buckets are among them: what counts is merged anew
 }
 
 // learn takes v into the open bucket. A fault keeps the bucket out from now on,

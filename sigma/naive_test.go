@@ -20,6 +20,8 @@ type naive struct {
 	held     map[int64]int64 // bucket -> instant at which it counts, ns
 	fault    bool
 	episode  bool
+	firstBad int64 // of the episode, ns
+	turned   bool  // the fault began with the last sample
 	good     int
 	cleared  int // samples before this place are not in the fault window
 	windows  []float64
@@ -75,6 +77,7 @@ func (n *naive) stats(ns int64) (count int, mean, stddev float64) {
 // difference in the last digit cannot make the two part.
 func (n *naive) add(ns int64, v float64, anomaly, judged bool) (e, theta float64, fault bool) {
 	n.all = append(n.all, past{ns: ns, v: v, judged: judged, away: anomaly})
+	n.turned = false
 	if !judged {
 		n.fault, n.episode, n.good, n.cleared = false, false, 0, len(n.all)
 		return 0, n.f.Floor, false
@@ -82,6 +85,9 @@ func (n *naive) add(ns int64, v float64, anomaly, judged bool) (e, theta float64
 	theta = n.theta(ns)
 	e, bad := n.probability(ns)
 	if anomaly {
+		if !n.episode {
+			n.firstBad = ns
+		}
 		n.good, n.episode = 0, true
 	} else if n.good++; n.good >= n.f.Clear {
 		n.episode = false
@@ -93,6 +99,7 @@ func (n *naive) add(ns int64, v float64, anomaly, judged bool) (e, theta float64
 	if n.fault && n.good >= n.f.Clear {
 		n.fault, n.cleared, e = false, len(n.all), 0
 	}
+	n.turned = n.fault && !before
 	n.n++
 	n.tainted = n.tainted || before || n.fault
 	if anomaly {
@@ -101,12 +108,21 @@ func (n *naive) add(ns int64, v float64, anomaly, judged bool) (e, theta float64
 	return e, theta, n.fault
 }
 
-// hold notes that the bucket of a sample is kept out.
+// hold notes which buckets are kept out: that of a sample in fault, and all since
+// the first bad one when the fault turned on.
 func (n *naive) hold(ns int64) {
-	size := int64(n.b.Window) / 60
-	if _, ok := n.held[floored(ns, size)]; !ok && n.fault && n.b.Hold > 0 {
-		begin, part := floored(ns, size)*size, size/65534+1 // to that part of a bucket
-		n.held[floored(ns, size)] = begin + (ns-begin)/part*part + int64(n.b.Hold)
+	size, since := int64(n.b.Window)/60, ns
+	if !n.fault || n.b.Hold == 0 {
+		return
+	}
+	if n.turned {
+		since = max(n.firstBad, ns-int64(n.f.Window))
+	}
+	for number := floored(since, size); number <= floored(ns, size); number++ {
+		if _, ok := n.held[number]; !ok {
+			begin, part := number*size, size/65534+1 // to that part of a bucket
+			n.held[number] = begin + max(since-begin, 0)/part*part + int64(n.b.Hold)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ type oracle struct {
 
 	learned []heard   // what the baseline has seen
 	faultAt time.Time // begin of the present fault, for the season; zero: there is none
+	onsets  []onsetOf // of all faults
 	window  []heard   // judged since the window was emptied last
 	windows [][]heard // disjoint ones, since the first judged sample
 	first   time.Time
@@ -39,23 +40,44 @@ type heard struct {
 	hour, kind string // for the season
 }
 
+// onsetOf is the time of a fault before its gauge turned: from its first bad sample
+// on, or from a fault window ago.
+type onsetOf struct{ from, turned time.Time }
+
 // bucketOf is the number of the bucket of an instant: buckets begin at 1970.
 func (o *oracle) bucketOf(t time.Time) int64 {
 	return int64(math.Floor(float64(t.UnixMilli()) / float64((o.b.Window / buckets).Milliseconds())))
 }
 
-// keptOut tells whether the bucket of a sample is kept out of the baseline at
-// now: a fault was in it, and the hold since the first such sample is not over.
+// keptOut tells whether a bucket is kept out of the baseline at now: a fault was in
+// it, and the hold since that was so first is not over.
 func (o *oracle) keptOut(bucket int64, now time.Time) bool {
-	for _, s := range o.learned {
-		if s.fault && o.b.Hold > 0 && o.bucketOf(s.at) == bucket {
-			// The hold is exact to a 65,534th of a bucket, and a nanosecond.
-			size := o.b.Window / buckets
-			begin := time.Unix(0, 0).Add(time.Duration(bucket) * size)
-			return now.Sub(begin.Add(s.at.Sub(begin).Truncate(size/65534+1))) < o.b.Hold
+	size := o.b.Window / buckets
+	begin := time.Unix(0, 0).Add(time.Duration(bucket) * size)
+	var first time.Time
+	touched := func(at time.Time) {
+		if first.IsZero() || at.Before(first) {
+			first = at
 		}
 	}
-	return false
+	for _, s := range o.learned {
+		if s.fault && o.bucketOf(s.at) == bucket {
+			touched(s.at)
+		}
+	}
+	for _, x := range o.onsets {
+		switch in := o.bucketOf(x.from); {
+		case in == bucket:
+			touched(x.from)
+		case in < bucket && bucket <= o.bucketOf(x.turned):
+			touched(begin)
+		}
+	}
+	if first.IsZero() {
+		return false
+	}
+	// The hold is exact to a 65,534th of a bucket, and a nanosecond.
+	return now.Sub(begin.Add(first.Sub(begin).Truncate(size/65534+1))) < o.b.Hold
 }
 
 // normal gives the values that count at now.
@@ -304,6 +326,13 @@ func (o *oracle) weigh(at time.Time, said float64, want *Judgement) {
 	before := o.inFault
 	if o.inEpisode && want.E > want.ThetaE && want.Anomalies >= o.f.MinAnomalies {
 		o.inFault = true
+	}
+	if o.inFault && !before {
+		from := o.firstBad
+		if ago := at.Add(-o.f.Window); from.Before(ago) {
+			from = ago
+		}
+		o.onsets = append(o.onsets, onsetOf{from, at})
 	}
 	if o.inFault && o.goodInARow >= o.f.Clear {
 		o.inFault, o.window = false, nil

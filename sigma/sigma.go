@@ -192,6 +192,9 @@ func (s *Series) weigh(now int64, j *Judgement) {
 	if s.bad && j.E > j.ThetaE && s.window.a >= s.fault.MinAnomalies {
 		s.inFault = true
 	}
+	if s.inFault && !before && s.baseline != nil {
+		s.baseline.exclude(max(s.firstBad, now-int64(s.fault.Window)))
+	}
 	if s.inFault && int(s.run) >= s.fault.Clear {
 		s.inFault = false
 		s.window.empty()
