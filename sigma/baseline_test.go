@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 	"time"
@@ -117,6 +118,68 @@ func TestBaseline_HoldEndsInsideALongBucket(t *testing.T) {
 	}
 	if before != uint64(2*size) || after != uint64(2*size+39) {
 		t.Errorf("got %d samples in the hold and %d after it, want %d and %d", before, after, 2*size, 2*size+39)
+	}
+}
+
+// A fault turns on late: what was bad before that would widen the band, and a fault
+// of 4 sigma would end as soon as it has begun.
+func TestBaseline_BadSamplesBeforeTheFaultAreKeptOutWithIt(t *testing.T) {
+	f := Fault{Window: 3 * time.Minute, Floor: .55, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
+	found, lasted := 0, 0
+	for seed := range uint64(40) {
+		s, r := values(t, 15*time.Second, f, hour()), rand.New(rand.NewPCG(seed, 4))
+		begin := at(float64(6000 + 15*(seed%4))) // in every part of a bucket
+		var on, first time.Time
+		for when := at(0); when.Before(begin.Add(time.Hour)); when = when.Add(15 * time.Second) {
+			v := 100 + 5*r.NormFloat64()
+			if !when.Before(begin) {
+				v += 20
+			}
+			j := add(t, s, when, v)
+			if on.IsZero() && j.Fault {
+				on, first = when, j.FirstBad
+			}
+			if on.IsZero() || when.Equal(on) {
+				continue
+			}
+			if out := when.Sub(first) < 30*time.Minute; j.Fault && out && math.Abs(j.Mean-100) > 2 {
+				t.Fatalf("seed %d: %v after its first bad sample the mean is %v, want 100: the fault counts already", seed, when.Sub(first), j.Mean)
+			}
+			if !j.Fault {
+				if found++; when.Sub(first) >= 20*time.Minute {
+					lasted++
+				}
+				break
+			}
+		}
+	}
+	if found < 25 || 2*lasted < found {
+		t.Errorf("of 40 steps of 4 sigma %d were found, and of these %d for 20 minutes at least, want more than half of both", found, lasted)
+	}
+}
+
+// An episode may be much longer than what turned the fault on: of it no more than
+// the fault window is kept out.
+func TestBaseline_NoMoreThanAFaultWindowBeforeTheFaultIsKeptOut(t *testing.T) {
+	f := Fault{Window: 3 * time.Minute, Floor: .55, Cap: .6, MinAnomalies: 3, K: 3, Clear: 4}
+	s := values(t, 15*time.Second, f, hour())
+	var before, j Judgement
+	i := 0
+	for ; !j.Fault && i < 400; i++ {
+		v := steady(i)
+		if i >= 300 && i%4 == 0 || i >= 348 {
+			v = 50 // one of four for 12 minutes is an episode and no fault, then all
+		}
+		before, j = j, add(t, s, at(float64(15*i)), v)
+	}
+	if on := at(float64(15 * (i - 1))); !j.Fault || on.Sub(j.FirstBad) < 12*time.Minute {
+		t.Fatalf("got %+v, want a fault in an episode of more than 12 minutes", j)
+	}
+	// 3 minutes touch 4 buckets of 4 samples. Before the fault two samples less were
+	// in the baseline, unless the open bucket began with one of them.
+	after := add(t, s, at(float64(15*i)), 50)
+	if out := int(before.Samples) - int(after.Samples); out < 8 || out > 16 {
+		t.Errorf("%d samples are kept out, want those of 3 to 4 minutes: before %d, then %d", out, before.Samples, after.Samples)
 	}
 }
 

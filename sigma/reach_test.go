@@ -135,12 +135,20 @@ func FuzzBad_TurnsTheFaultOnAfterAnyHistory(f *testing.F) {
 // what the rest of the window holds is not there any more: it does not end before
 // it is the new normal.
 func TestBaseline_AFaultNeverEmptiesTheWindow(t *testing.T) {
-	for _, c := range []struct{ window, hold, interval time.Duration }{
-		{time.Hour, 30 * time.Minute, 15 * time.Second}, {time.Hour, 30 * time.Minute, time.Minute},
-		{time.Hour, 29*time.Minute + 30*time.Second, 7 * time.Second}, {10 * time.Minute, 5 * time.Minute, 10 * time.Second},
-		{24 * time.Hour, 12 * time.Hour, time.Minute}, {24 * time.Hour, time.Hour, 5 * time.Minute},
+	for _, c := range []struct {
+		window, hold, interval time.Duration
+		slots                  int     // of the fault window
+		grow                   float64 // of one bad sample to the next
+	}{
+		{time.Hour, 30 * time.Minute, 15 * time.Second, 3, 1}, {time.Hour, 30 * time.Minute, time.Minute, 3, 1},
+		{time.Hour, 29*time.Minute + 30*time.Second, 7 * time.Second, 3, 1}, {10 * time.Minute, 5 * time.Minute, 10 * time.Second, 3, 1},
+		{24 * time.Hour, 12 * time.Hour, time.Minute, 3, 1}, {24 * time.Hour, time.Hour, 5 * time.Minute, 3, 1},
+		// A fault that grows has begun long before its gauge turns: the bad samples until
+		// then are kept out, too, and may be more than the hold, or than the window.
+		{time.Hour, 30 * time.Minute, 15 * time.Second, 12, 1.2}, {time.Hour, 20 * time.Minute, 15 * time.Second, 160, 1.2},
+		{time.Hour, 7 * time.Minute, time.Minute, 59, 1.2}, {10 * time.Minute, 5 * time.Minute, 10 * time.Second, 90, 1.2},
 	} {
-		f := Fault{Window: 3 * c.interval, Floor: .5, Cap: .6, MinAnomalies: 2, K: 3, Clear: 3}
+		f := Fault{Window: time.Duration(c.slots) * c.interval, Floor: .05, Cap: .6, MinAnomalies: max(2, c.slots/2), K: 3, Clear: 3}
 		b := Baseline{Window: c.window, K: 3, Floor: .1, Hold: c.hold}
 		least := b.Keeps(c.interval)
 		b.MinSamples = least
@@ -151,10 +159,10 @@ func TestBaseline_AFaultNeverEmptiesTheWindow(t *testing.T) {
 				when = when.Add(c.interval)
 				add(t, s, when, steady(i))
 			}
-			began := time.Time{}
+			began, v := time.Time{}, 20.
 			for {
-				when = when.Add(c.interval)
-				j := add(t, s, when, 20)
+				when, v = when.Add(c.interval), v*c.grow
+				j := add(t, s, when, v)
 				if j.Fault && began.IsZero() {
 					began = when
 				}
