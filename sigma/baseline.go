@@ -120,9 +120,6 @@ func (b *baseline) before(t int64) Moments {
 // is over by now keeps nothing out, however far back the instant lies, so that never
 // more is out than what the last hold touches.
 func (b *baseline) exclude(since int64) {
-	if b.Hold == 0 {
-		return
-	}
 	for number := max(floorDiv(since, b.size), b.open-buckets); number <= b.open; number++ {
 		if i := slot(number); b.held[i] == 0 {
 			b.held[i] = 1 + uint16(max(0, since-number*b.size)/b.part())

@@ -183,6 +183,29 @@ func TestBaseline_NoMoreThanAFaultWindowBeforeTheFaultIsKeptOut(t *testing.T) {
 	}
 }
 
+// A fault window may be longer than that of the baseline: what is older than the
+// latter is not there to be kept out, and nothing else is in its place.
+func TestBaseline_AFaultOlderThanTheWindowKeepsOutWhatTheHoldTouches(t *testing.T) {
+	f := Fault{Window: 15 * time.Minute, Floor: .1, Cap: .2, MinAnomalies: 370, K: 3, Clear: 3}
+	b := Baseline{Window: 10 * time.Minute, K: 3, MinSamples: 10, Floor: .1, Direction: Both, Hold: 5 * time.Minute}
+	o, s := &oracle{interval: 2 * time.Second, f: f, b: &b}, values(t, 2*time.Second, f, b)
+	faults, v := 0, 20.
+	for i := range 900 {
+		when := at(7 + float64(2*i))
+		x := steady(i)
+		if i >= 330 {
+			v *= 1.1 // so that all of it is an anomaly, for longer than the window
+			x = v
+		}
+		got := add(t, s, when, x)
+		compareWith(t, i, o, got, o.judge(when, x, got))
+		faults += int(flagOf(got.Fault))
+	}
+	if faults < 150 {
+		t.Errorf("got %d samples in fault, want it to last for the hold", faults)
+	}
+}
+
 // A series whose normal has been forgotten in a long fault cannot say that the
 // fault lasts: here half of the window, which the hold leaves, is too little.
 func TestSeries_WithoutABaselineThereIsNoFault(t *testing.T) {
