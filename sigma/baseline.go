@@ -8,6 +8,11 @@ import (
 // buckets is the number of closed buckets that make the window of a baseline.
 const buckets = 60
 
+// spread times k^2*m samples keep a step visible for m bad samples in a row: j of
+// them among n, however high, lie sqrt(n/j) standard deviations of all above the
+// mean. Once as many would leave nothing for steps of a few standard deviations.
+const spread = 2
+
 // never is an instant after all others. A hold, half of a window at most, added to
 // an instant that is taken does not come near it.
 const never = math.MaxInt64
@@ -21,6 +26,7 @@ type baseline struct {
 	first  float64 // sample of the open bucket, whose mean is kept less that: differences are small, and exact
 	due    int64   // instant at which a bucket that was kept out begins to count, ns
 	closed Moments
+	past   Moments // that the last sample was judged by
 	season *season // nil: all hours are alike
 
 	sums  [buckets + 1]struct{ mean, m2 float64 }

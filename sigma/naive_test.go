@@ -21,7 +21,11 @@ type naive struct {
 	fault    bool
 	episode  bool
 	firstBad int64 // of the episode, ns
-	turned   bool  // the fault began with the last sample
+
+	count        int // what the last sample was judged by
+	mean, stddev float64
+
+	turned   bool // the fault began with the last sample
 	good     int
 	cleared  int // samples before this place are not in the fault window
 	windows  []float64
@@ -239,7 +243,10 @@ func agree(t *testing.T, s *Series, n *naive, ns int64, v float64) {
 	var count int
 	var mean, stddev, weight, usual, spread float64
 	if n.b != nil {
-		count, mean, stddev = n.stats(ns)
+		if !n.episode || float64(n.count) >= 2*n.b.K*n.b.K*float64(n.f.Bad(n.interval)) || ns-n.firstBad >= int64(n.b.Hold) {
+			n.count, n.mean, n.stddev = n.stats(ns)
+		}
+		count, mean, stddev = n.count, n.mean, n.stddev
 	}
 	if n.b != nil && n.b.Season == Daily {
 		weight, usual, spread = n.usual(ns)

@@ -25,6 +25,8 @@ type oracle struct {
 	windows [][]heard // disjoint ones, since the first judged sample
 	first   time.Time
 
+	before []float64 // that the last sample was judged by
+
 	inFault, inEpisode bool
 	goodInARow         int
 	firstBad, lastGood time.Time
@@ -245,7 +247,11 @@ func (o *oracle) judge(at time.Time, v float64, said Judgement) Judgement {
 }
 
 func (o *oracle) compare(at time.Time, v float64, said Judgement, want *Judgement) {
-	values := o.normal(at)
+	few := float64(len(o.before)) < 2*o.b.K*o.b.K*float64(o.f.Bad(o.interval))
+	if !o.inEpisode || !few || at.Sub(o.firstBad) >= o.b.Hold {
+		o.before = o.normal(at)
+	}
+	values := o.before
 	want.Samples = uint64(len(values))
 	want.Mean, want.StdDev = meanAndSigma(values)
 	if o.b.Season == Daily {

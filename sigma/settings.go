@@ -64,8 +64,10 @@ func (f Fault) Slots(interval time.Duration) int {
 // a fault can never fire.
 //
 // It compares as Add does, so that rounding cannot set the two apart.
-func (f Fault) Bad(interval time.Duration) int {
-	slots := f.Slots(interval)
+func (f Fault) Bad(interval time.Duration) int { return f.bad(f.Slots(interval)) }
+
+// bad is Bad for a fault window of that many whole intervals.
+func (f Fault) bad(slots int) int {
 	n := float64(slots + 1)
 	m := max(1, int(f.Cap*n))
 	for m <= slots && float64(m)/n <= f.Cap {

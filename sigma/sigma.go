@@ -45,7 +45,7 @@ func (b Band) String() string {
 // come from before it; e and everything below include it.
 type Judgement struct {
 	Samples      uint64  // in the baseline; 0 for availability
-	Mean, StdDev float64 // of the baseline
+	Mean, StdDev float64 // of the baseline: while that is small, without the present episode
 	Ready        bool    // the sample was judged; always true for availability
 	HasUpper     bool
 	HasLower     bool
@@ -159,11 +159,16 @@ func (s *Series) admit(t time.Time, now int64, v float64) error {
 	return nil
 }
 
-// compare sets what the baseline says of v.
+// compare sets what the baseline says of v. While the baseline holds few samples an
+// episode is judged by what came before its first bad one, for as long as a fault
+// would be kept out.
 func (s *Series) compare(now int64, v float64, j *Judgement) {
 	b := s.baseline
 	b.at(now)
-	m := b.before(now)
+	if !s.bad || !s.few() || now-s.firstBad >= int64(b.Hold) {
+		b.past = b.before(now)
+	}
+	m := b.past
 	j.Samples, j.Mean, j.StdDev = m.N, m.Mean, m.StdDev()
 	if b.season != nil {
 		j.SeasonSamples, j.SeasonMean, j.SeasonStdDev = b.season.usual()
@@ -180,6 +185,13 @@ func (s *Series) compare(now int64, v float64, j *Judgement) {
 	if j.HasLower {
 		j.Lower, j.Anomaly = lower, j.Anomaly || v < lower
 	}
+}
+
+// few tells whether the baseline holds so few samples that a step could hide itself
+// in them before it is a fault.
+func (s *Series) few() bool {
+	k, m := s.baseline.K, s.fault.bad(s.window.slots())
+	return float64(s.baseline.past.N) < spread*k*k*float64(m)
 }
 
 // weigh decides about the fault from the window that ends with this sample.
