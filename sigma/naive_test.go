@@ -304,6 +304,7 @@ func FuzzSeries(f *testing.F) {
 	f.Fuzz(func(t *testing.T, kind uint8, data []byte) {
 		interval := []time.Duration{time.Second, 5 * time.Second, 7 * time.Second, 30 * time.Second}[kind%4]
 		fault := Fault{Window: time.Minute, Floor: .05, Cap: .25, MinAnomalies: 1 + int(kind>>2)%3, K: 3, Clear: 1 + int(kind>>4)%4}
+		fault.MinAnomalies = min(fault.MinAnomalies, fault.Slots(interval)) // more could never be
 		n := &naive{interval: interval, f: fault, held: map[int64]int64{}}
 		s := availability(t, interval, fault)
 		if kind < 128 {
