@@ -134,8 +134,8 @@ func TestRun_GivesTheFiguresOfSigma(t *testing.T) {
 	samples[78].At = samples[76].At
 	samples[500].At = samples[400].At
 	r := run(t, samples, half())
-	if len(r.ByK) != 9 || len(r.ByCap) != 4 || len(r.ByFloor) != 4 || r.Samples != uint64(len(samples)-3) {
-		t.Fatalf("got %d k, %d caps, %d floors and %d samples, want 9, 4, 4 and %d", len(r.ByK), len(r.ByCap), len(r.ByFloor), r.Samples, len(samples)-3)
+	if len(r.ByK) != 9 || len(r.ByCap) != 3 || len(r.ByFloor) != 4 || r.Samples != uint64(len(samples)-3) {
+		t.Fatalf("got %d k, %d caps, %d floors and %d samples, want 9, 3, 4 and %d", len(r.ByK), len(r.ByCap), len(r.ByFloor), r.Samples, len(samples)-3)
 	}
 	if want := (sigma.Refused{NotFinite: 1, OutOfOrder: 1, Duplicate: 1}); r.Refused != want {
 		// The one of 76 again is a duplicate: that of 77 was refused.

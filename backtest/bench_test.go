@@ -37,7 +37,7 @@ func BenchmarkReader(b *testing.B) {
 func value() Settings {
 	return Settings{
 		Interval: 5 * time.Second,
-		Fault:    sigma.Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3},
+		Fault:    sigma.Fault{Window: 3 * time.Minute, Floor: .55, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3},
 		Baseline: sigma.Baseline{Window: time.Hour, K: 3, MinSamples: 30, Direction: sigma.Upper, Hold: 30 * time.Minute},
 	}
 }

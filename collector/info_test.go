@@ -337,7 +337,7 @@ ksigma_fault_probability{COMMON,signal="latency"} 0
 # HELP ksigma_fault_probability_threshold The ratio above which the signal is in fault.
 # TYPE ksigma_fault_probability_threshold gauge
 ksigma_fault_probability_threshold{COMMON,signal="availability"} 0.05
-ksigma_fault_probability_threshold{COMMON,signal="latency"} 0.5
+ksigma_fault_probability_threshold{COMMON,signal="latency"} 0.55
 # HELP ksigma_fault_start_timestamp_seconds Start of the run that gave the first anomaly of the fault episode, 0: there is none.
 # TYPE ksigma_fault_start_timestamp_seconds gauge
 ksigma_fault_start_timestamp_seconds{COMMON,signal="availability"} 946684861.876

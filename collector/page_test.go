@@ -85,7 +85,7 @@ func TestPage_FullAddsTheBaseline(t *testing.T) {
 		got := short(text(t, c))
 		want := `ksigma_fault{COMMON,signal="latency"} 0
 ksigma_fault_probability{COMMON,signal="latency"} 0.027777777777777776
-ksigma_fault_probability_threshold{COMMON,signal="latency"} 0.5
+ksigma_fault_probability_threshold{COMMON,signal="latency"} 0.55
 ksigma_fault_start_timestamp_seconds{COMMON,signal="latency"} 946684816.876
 ksigma_value{COMMON,signal="latency"} 0.05
 ksigma_baseline_samples{COMMON,signal="latency"} 3

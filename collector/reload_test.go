@@ -315,7 +315,7 @@ func TestApply_ErrorLeavesPreviousStateIntact(t *testing.T) {
 			{[]string{"observers: [a]", "observers: [b]"}, f.modules(), proved, `observer "a" is not listed in observers: b`},
 			{nil, nil, proved, `probe "shop-nodes": there is no module "fake"`},
 			{nil, map[string]Module{"fake": {}}, proved, `probe "shop-nodes": there is no module "fake"`},
-			{nil, f.modules(), nil, "probe \"shop-nodes\": availability every 5s: floor 0.05 and cap 0: want 0 <= floor <= cap < 1\nvalues every 5s: floor 0.5 and cap 0: want 0 <= floor <= cap < 1"},
+			{nil, f.modules(), nil, "probe \"shop-nodes\": availability every 5s: floor 0.05 and cap 0: want 0 <= floor <= cap < 1\nvalues every 5s: floor 0.55 and cap 0: want 0 <= floor <= cap < 1"},
 			{[]string{"service: shop", "service: gone"}, f.modules(), proved, `probe "shop-nodes": there is no service "gone"`},
 		} {
 			s, _ := load(strings.NewReplacer(x.change...).Replace(shop))

@@ -261,7 +261,7 @@ func defaultSignal(name string) Signal {
 	if name == availability {
 		return Signal{Mode: page, Fault: fault(time.Minute, .05, 2)}
 	}
-	g := Signal{Mode: ticket, Baseline: baselineName, Fault: fault(3*time.Minute, .5, 3)}
+	g := Signal{Mode: ticket, Baseline: baselineName, Fault: fault(3*time.Minute, .55, 3)}
 	g.Targets.Detect = model.Duration(3 * time.Minute)
 	return g
 }

@@ -36,7 +36,7 @@ probes: [{name: p, service: shop, module: fake, targets: [{url: h}]}]
 	if got, want := a.Fault.Sigma(), (sigma.Fault{Window: time.Minute, Floor: .05, MinAnomalies: 2, K: 3, Clear: 3}); got != want || a.Mode != "page" || a.Baseline != "" || a.Targets.Detect != 0 {
 		t.Errorf("availability: got %+v %+v, want %+v without a cap, mode page", a, got, want)
 	}
-	if got, want := l.Fault.Sigma(), (sigma.Fault{Window: 3 * time.Minute, Floor: .5, MinAnomalies: 3, K: 3, Clear: 3}); got != want || l.Mode != "ticket" || l.Baseline != "default" || time.Duration(l.Targets.Detect) != 3*time.Minute {
+	if got, want := l.Fault.Sigma(), (sigma.Fault{Window: 3 * time.Minute, Floor: .55, MinAnomalies: 3, K: 3, Clear: 3}); got != want || l.Mode != "ticket" || l.Baseline != "default" || time.Duration(l.Targets.Detect) != 3*time.Minute {
 		t.Errorf("latency: got %+v %+v, want %+v without a cap, mode ticket, detect 3m", l, got, want)
 	}
 }

@@ -195,7 +195,7 @@ func TestProve_LatencyIsATicketWithinItsOwnTarget(t *testing.T) {
 	s.Services[0].Probes[0].Interval = dur(10)
 	s.Services[0].Signals[1].Detect = 100 * time.Second
 	if b := Prove(s)[1]; b.Refusal == "" {
-		t.Errorf("cap %v at T %s was not refused, but the floor of .5 cannot be met", b.Cap, b.Total)
+		t.Errorf("cap %v at T %s was not refused, but the floor of .55 cannot be met", b.Cap, b.Total)
 	}
 }
 

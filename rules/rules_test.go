@@ -161,16 +161,24 @@ func TestKeepFiring_HoldsAtEveryTiming(t *testing.T) {
 }
 
 // A latency that nobody has configured must not refuse a probe that is slow: the
-// cap is solved for it as for availability.
+// cap is solved for it as for availability. Its floor takes nothing from that: cap
+// and m are those that a floor of .5 gives, too.
 func TestProve_SlowProbesKeepTheDefaultLatency(t *testing.T) {
-	for _, p := range []float64{1, 2, 5, 10, 15, 20, 30} {
+	for p, want := range map[float64]struct {
+		limit float64
+		bad   int
+	}{1: {.6, 109}, 2: {.6, 55}, 5: {.6, 23}, 10: {.6, 12}, 15: {.6, 8}, 20: {.59, 6}, 30: {.57, 4}} {
 		s := shop(timed{p, min(p, 5), 15, 10, 5})
 		defaults := collector.Settings{Services: []collector.Service{{Name: "shop"}}}.Complete("a")
 		g := defaults.Services[0].Signals["latency"]
-		s.Services[0].Signals = []Signal{{Name: latency, Mode: g.Mode, Detect: time.Duration(g.Targets.Detect), Fault: g.Fault.Sigma()}}
-		b := Prove(s)[0]
-		if b.Refusal != "" || b.Total > 3*time.Minute || b.Cap > .6 || b.Cap < .5 {
-			t.Errorf("P %vs: got cap %v, %s %s, want one within 3m", p, b.Cap, b.Total, b.Refusal)
+		for _, floor := range []float64{*g.Fault.Floor, .5} {
+			fault := g.Fault.Sigma()
+			fault.Floor = floor
+			s.Services[0].Signals = []Signal{{Name: latency, Mode: g.Mode, Detect: time.Duration(g.Targets.Detect), Fault: fault}}
+			b := Prove(s)[0]
+			if b.Refusal != "" || b.Total > 3*time.Minute || b.Cap != want.limit || b.Bad != want.bad {
+				t.Errorf("P %vs, floor %v: got cap %v, m %d, %s %s, want %v and %d within 3m", p, floor, b.Cap, b.Bad, b.Total, b.Refusal, want.limit, want.bad)
+			}
 		}
 	}
 }

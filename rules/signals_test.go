@@ -20,7 +20,7 @@ import (
 func asked(mode, expr string, interval, timeout, source float64) Signal {
 	return Signal{
 		Name: "queue", Mode: mode, Detect: 3 * time.Minute,
-		Fault: sigma.Fault{Window: 3 * time.Minute, Floor: .5, MinAnomalies: 3, K: 3, Clear: 3},
+		Fault: sigma.Fault{Window: 3 * time.Minute, Floor: .55, MinAnomalies: 3, K: 3, Clear: 3},
 		Query: &Query{Path: "signals[0]", Expr: expr, Interval: dur(interval), Timeout: dur(timeout), Source: dur(source), SourceTimeout: dur(min(source, 1))},
 	}
 }
@@ -53,7 +53,7 @@ func TestProve_AQueryIsTheSumOfItsTerms(t *testing.T) {
 
 // The defaults as DETECTION 6.2 tells of them.
 func TestProve_TheDefaultsOfAQueryReadThirtySecondsBack(t *testing.T) {
-	for expr, want := range map[string]string{"x": "2m30s 0.6 ", "rate(x[30s])": "3m0s 0.6 ", "rate(x[1m])": "3m15s 0.5 refused: targets.detect of 195s or more"} {
+	for expr, want := range map[string]string{"x": "2m30s 0.6 ", "rate(x[30s])": "3m0s 0.6 ", "rate(x[1m])": "3m30s 0.55 refused: targets.detect of 210s or more"} {
 		b := Prove(queued(timed{5, 2, 5, 1, 0}, asked(ticket, expr, 15, 2, 15)))[1]
 		got := fmt.Sprint(b.Total, " ", b.Cap, " ")
 		if _, hint, refused := strings.Cut(b.Refusal, "; or give the signal a target of its own: "); refused {
@@ -91,7 +91,7 @@ func TestProve_RefusesQueriesAndNamesTheirSettings(t *testing.T) {
 	}{
 		"range": {
 			asked(ticket, "rate(errors_total[5m])", 15, 2, 15),
-			at + "435s from fault to webhook at best, over the target of 180s: shorten the range in signals[0].expr from 300s to 45s or less; or give the signal a target of its own: targets.detect of 435s or more",
+			at + "450s from fault to webhook at best, over the target of 180s: shorten the range in signals[0].expr from 300s to 30s or less; or give the signal a target of its own: targets.detect of 450s or more",
 		},
 		"interval": {
 			asked(ticket, "queue_length", 35, 2, 35),
@@ -99,7 +99,7 @@ func TestProve_RefusesQueriesAndNamesTheirSettings(t *testing.T) {
 		},
 		"page like any other": {
 			change(asked(page, "queue_length", 15, 2, 15), func(g *Signal) { g.Detect = 0 }),
-			at + "135s from fault to webhook at best, over the target of 60s: shorten signals[0].interval and scrape_interval, now 15s; that alone is not enough; or give the signal a target of its own: targets.detect of 135s or more",
+			at + "150s from fault to webhook at best, over the target of 60s: shorten signals[0].interval and scrape_interval, now 15s; that alone is not enough; or give the signal a target of its own: targets.detect of 150s or more",
 		},
 		"cap by hand": {
 			change(asked(ticket, "queue_length", 15, 2, 15), func(g *Signal) { g.Fault.Cap = .9 }),
@@ -107,7 +107,7 @@ func TestProve_RefusesQueriesAndNamesTheirSettings(t *testing.T) {
 		},
 		"never": {
 			asked(ticket, "queue_length", 90, 2, 15),
-			"signals[0] can never fire: a fault_window of 180s holds 2 whole intervals of 90s, and cap 0.5 with min_anomalies 3 needs more bad samples: widen the window, or lower the cap or the interval",
+			"signals[0] can never fire: a fault_window of 180s holds 2 whole intervals of 90s, and cap 0.55 with min_anomalies 3 needs more bad samples: widen the window, or lower the cap or the interval",
 		},
 	} {
 		if got := Prove(queued(timed{5, 2, 5, 1, 0}, c.signal))[1].Refusal; got != c.want && (!strings.HasPrefix(c.want, ";") || !strings.HasSuffix(got, c.want)) {
@@ -124,7 +124,7 @@ func TestProve_TheTargetThatARefusalNamesIsTheLeast(t *testing.T) {
 	for _, c := range []struct {
 		seconds float64
 		kept    bool
-	}{{435, true}, {434, false}} {
+	}{{450, true}, {449, false}} {
 		g.Detect = dur(c.seconds)
 		if b := Prove(s)[1]; (b.Refusal == "") != c.kept {
 			t.Errorf("target %vs: got %s, refusal %q", c.seconds, b.Total, b.Refusal)

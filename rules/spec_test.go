@@ -48,7 +48,7 @@ func shipped() sigma.Fault {
 func slow() Signal {
 	return Signal{
 		Name: latency, Mode: ticket, Detect: 3 * time.Minute,
-		Fault: sigma.Fault{Window: 3 * time.Minute, Floor: .5, MinAnomalies: 3, K: 3, Clear: 3},
+		Fault: sigma.Fault{Window: 3 * time.Minute, Floor: .55, MinAnomalies: 3, K: 3, Clear: 3},
 	}
 }
 

@@ -239,7 +239,7 @@ func TestSeries_WorksAround1970(t *testing.T) {
 }
 
 func TestSeries_SmallAndWithoutAllocations(t *testing.T) {
-	f := Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
+	f := Fault{Window: 3 * time.Minute, Floor: .55, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
 	s := values(t, 5*time.Second, f, hour())
 	i := 0
 	if n := testing.AllocsPerRun(1000, func() { add(t, s, at(float64(5*i)), steady(i)); i++ }); n != 0 {
@@ -252,7 +252,7 @@ func TestSeries_SmallAndWithoutAllocations(t *testing.T) {
 
 // A window of one second between samples is the largest of the usual ones.
 func TestSeries_SmallAtOneSampleASecond(t *testing.T) {
-	f := Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
+	f := Fault{Window: 3 * time.Minute, Floor: .55, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
 	if got := size(t, func() *Series { return values(t, time.Second, f, hour()) }); got > 2560+16 { // 16 for what else the process allocates
 		t.Errorf("a series with a baseline of 1h at 1s holds %d bytes, want 2560 at most", got)
 	}
@@ -260,7 +260,7 @@ func TestSeries_SmallAtOneSampleASecond(t *testing.T) {
 
 // With a season, and without what the score takes beside it.
 func TestSeries_SmallWithASeason(t *testing.T) {
-	f := Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
+	f := Fault{Window: 3 * time.Minute, Floor: .55, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
 	b := hour()
 	b.Season = Daily
 	if got := size(t, func() *Series { return values(t, time.Second, f, b) }); got > 2560+1024+16 {
@@ -286,7 +286,7 @@ func size(t testing.TB, fresh func() *Series) uint64 {
 }
 
 func BenchmarkAdd(b *testing.B) {
-	f := Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
+	f := Fault{Window: 3 * time.Minute, Floor: .55, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
 	for _, season := range []Season{NoSeason, Daily} {
 		for _, w := range []struct {
 			name   string
@@ -325,7 +325,7 @@ func adding(b *testing.B, s *Series) {
 
 // BenchmarkSize tells the heap that one series takes, without and with a season.
 func BenchmarkSize(b *testing.B) {
-	f := Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
+	f := Fault{Window: 3 * time.Minute, Floor: .55, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
 	for b.Loop() {
 	}
 	seasonal := hour()

@@ -39,6 +39,20 @@ func TestBad_TableOfTheSpecification(t *testing.T) {
 	}
 }
 
+// What the floor of values costs where nothing happens: m at a floor of .5 and of
+// .55, and at the cap of .6, for a fault window of 3m.
+func TestBad_OfValuesByTheirFloorAndCap(t *testing.T) {
+	for p, want := range map[int][3]int{1: {91, 100, 109}, 2: {46, 51, 55}, 5: {19, 21, 23}, 10: {10, 11, 12}, 15: {7, 8, 8}, 30: {4, 4, 5}, 60: {3, 3, 3}} {
+		var got [3]int
+		for i, limit := range []float64{.5, .55, .6} {
+			got[i] = Fault{Window: 3 * time.Minute, Floor: limit, Cap: limit, MinAnomalies: 3, K: 3, Clear: 3}.Bad(time.Duration(p) * time.Second)
+		}
+		if got != want {
+			t.Errorf("P %ds: got m = %v, want %v", p, got, want)
+		}
+	}
+}
+
 // outage feeds good samples, then bad ones until the fault is on, and gives how
 // many bad ones that took. lead is how many good samples came before.
 func outage(t *testing.T, p time.Duration, f Fault, lead int, jitter func(i int) time.Duration) (bad int, j Judgement) {

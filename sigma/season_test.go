@@ -12,7 +12,7 @@ import (
 func byDay(zone *time.Location) (Fault, Baseline) {
 	b := hour()
 	b.Season, b.Zone, b.Direction = Daily, zone, Both
-	return Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}, b
+	return Fault{Window: 3 * time.Minute, Floor: .55, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}, b
 }
 
 // monday is a Monday, 00:00 UTC.

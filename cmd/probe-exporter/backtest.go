@@ -116,7 +116,7 @@ func (b *backtesting) defineBaseline(c *kingpin.CmdClause) {
 // defineFault declares when anomalies are a fault.
 func (b *backtesting) defineFault(c *kingpin.CmdClause) {
 	b.duration(c, "fault.window", "Sliding window of the fault probability e (3m; of availability 1m).", func(s *backtest.Settings) *time.Duration { return &s.Fault.Window })
-	b.number(c, "fault.floor", "Least threshold of e (.5; .05).", func(s *backtest.Settings) *float64 { return &s.Fault.Floor })
+	b.number(c, "fault.floor", "Least threshold of e (.55; .05).", func(s *backtest.Settings) *float64 { return &s.Fault.Floor })
 	b.number(c, "fault.cap", "Greatest threshold of e (.6; .5).", func(s *backtest.Settings) *float64 { return &s.Fault.Cap })
 	b.count(c, "fault.min-anomalies", "Fewer anomalies in the window are no fault (3; 2).", func(s *backtest.Settings) *int { return &s.Fault.MinAnomalies })
 	b.number(c, "fault.k", "Standard deviations of e above its mean (3).", func(s *backtest.Settings) *float64 { return &s.Fault.K })

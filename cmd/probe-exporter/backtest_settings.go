@@ -70,7 +70,7 @@ func defaultBacktest(availability bool) backtest.Settings {
 		return backtest.Settings{Availability: true, Fault: sigma.Fault{Window: time.Minute, Floor: .05, Cap: .5, MinAnomalies: 2, K: 3, Clear: 3}}
 	}
 	return backtest.Settings{
-		Fault:    sigma.Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3},
+		Fault:    sigma.Fault{Window: 3 * time.Minute, Floor: .55, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3},
 		Baseline: sigma.Baseline{Window: time.Hour, K: 3, MinSamples: 30, Direction: sigma.Upper, Season: sigma.NoSeason, Hold: 30 * time.Minute},
 	}
 }

@@ -22,17 +22,17 @@ signals:
 - {name: busy, service: shop, expr: 'max by (node) (busy_ratio)', interval: 10s, scrape_interval: 500ms}
 - {name: queue, service: shop, expr: 'EXPR'}
 services:
-- {name: shop, owner: team-shop, signals: {queue: SIGNAL, busy: {mode: page, targets: {detect: 2m}}}}
+- {name: shop, owner: team-shop, signals: {queue: SIGNAL, busy: {mode: page, targets: {detect: 130s}}}}
 `
 
 func TestCheck_PrintsTheBoundsOfQueries(t *testing.T) {
-	file := write(t, strings.NewReplacer("EXPR", "rate(jobs_total[30s])", "SIGNAL", "{mode: ticket}").Replace(withQueries))
+	file := write(t, strings.NewReplacer("EXPR", "rate(jobs_total[20s])", "SIGNAL", "{mode: ticket}").Replace(withQueries))
 	code, stdout, stderr := call(t, "check", "--config.file="+file)
 	want := `SERVICE  SIGNAL        MODE    PROBE       TARGET  BOUND  N   M   CAP   LOSS FOUND  TERMS
 shop     availability  page    shop-nodes  60s     49s    13  7   0.5   91 %        P 5s + d_p 2s + (m-1)·P 30s + S 5s + d_s 1s + E 5s + d_e 1s
-shop     busy          page    signals[0]  120s    116s   19  10  0.52  100 %       S_src 0.5s + d_src 0.5s + P_q 10s + d_q 3s + (m-1)·P_q 90s + S 5s + d_s 1s + E 5s + d_e 1s
+shop     busy          page    signals[0]  130s    126s   19  11  0.57  100 %       S_src 0.5s + d_src 0.5s + P_q 10s + d_q 3s + (m-1)·P_q 100s + S 5s + d_s 1s + E 5s + d_e 1s
 shop     latency       ticket  shop-nodes  180s    129s   37  23  0.6   81 %        P 5s + d_p 2s + (m-1)·P 110s + S 5s + d_s 1s + E 5s + d_e 1s
-shop     queue         ticket  signals[1]  180s    166s   13  7   0.53  100 %       S_src 15s + d_src 1s + R 30s + P_q 15s + d_q 3s + (m-1)·P_q 90s + S 5s + d_s 1s + E 5s + d_e 1s
+shop     queue         ticket  signals[1]  180s    171s   13  8   0.6   100 %       S_src 15s + d_src 1s + R 20s + P_q 15s + d_q 3s + (m-1)·P_q 105s + S 5s + d_s 1s + E 5s + d_e 1s
 
 `
 	_, got, _ := strings.Cut(stdout, "\n\n")
@@ -44,12 +44,12 @@ shop     queue         ticket  signals[1]  180s    166s   13  7   0.53  100 %   
 func TestCheck_SaysWhatWouldKeepTheTargetOfAQuery(t *testing.T) {
 	file := write(t, strings.NewReplacer("EXPR", "rate(jobs_total[5m])", "SIGNAL", "{mode: ticket}").Replace(withQueries))
 	code, _, stderr := call(t, "check", "--config.file="+file)
-	want := file + ":10: services[0].signals.queue: signals[1] takes 436s from fault to webhook at best, over the target of 180s: shorten the range in signals[1].expr from 300s to 44s or less; " +
-		"or give the signal a target of its own: targets.detect of 436s or more\n"
+	want := file + ":10: services[0].signals.queue: signals[1] takes 451s from fault to webhook at best, over the target of 180s: shorten the range in signals[1].expr from 300s to 29s or less; " +
+		"or give the signal a target of its own: targets.detect of 451s or more\n"
 	if code != 1 || !strings.HasPrefix(stderr, want) {
 		t.Errorf("ended with %d:\n%s", code, cmp.Diff(want, stderr))
 	}
-	file = write(t, strings.NewReplacer("EXPR", "rate(jobs_total[5m])", "SIGNAL", "{mode: ticket, targets: {detect: 436s}}").Replace(withQueries))
+	file = write(t, strings.NewReplacer("EXPR", "rate(jobs_total[5m])", "SIGNAL", "{mode: ticket, targets: {detect: 451s}}").Replace(withQueries))
 	if code, _, stderr := call(t, "check", "--config.file="+file); code != 0 {
 		t.Errorf("with the target that was named: ended with %d: %s", code, stderr)
 	}
@@ -66,7 +66,7 @@ func TestCheck_RefusesAQueryThatShowsNoFault(t *testing.T) {
 }
 
 func TestRules_AreWrittenWithTheTestsOfQueries(t *testing.T) {
-	file := write(t, strings.NewReplacer("EXPR", "rate(jobs_total[30s])", "SIGNAL", "{mode: ticket}").Replace(withQueries))
+	file := write(t, strings.NewReplacer("EXPR", "rate(jobs_total[20s])", "SIGNAL", "{mode: ticket}").Replace(withQueries))
 	dir := t.TempDir()
 	if code, _, stderr := call(t, "rules", "--config.file="+file, "--output.dir="+dir); code != 0 {
 		t.Fatalf("ended with %d: %s", code, stderr)
@@ -85,7 +85,7 @@ func TestRules_AreWrittenWithTheTestsOfQueries(t *testing.T) {
 
 // The caps that the proof has solved are those that the collector judges by.
 func TestProofs_HoldTheCapsOfQueries(t *testing.T) {
-	file := write(t, strings.NewReplacer("EXPR", "rate(jobs_total[30s])", "SIGNAL", "{mode: ticket}").Replace(withQueries))
+	file := write(t, strings.NewReplacer("EXPR", "rate(jobs_total[20s])", "SIGNAL", "{mode: ticket}").Replace(withQueries))
 	s, err := load(files{file: file, given: true}, "a")
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestProofs_HoldTheCapsOfQueries(t *testing.T) {
 	for _, p := range s.proofs() {
 		caps[p.Service+" "+p.Signal] = p.Cap
 	}
-	want := map[string]float64{"shop availability": .5, "shop latency": .6, "shop busy": .52, "shop queue": .53}
+	want := map[string]float64{"shop availability": .5, "shop latency": .6, "shop busy": .57, "shop queue": .6}
 	if diff := cmp.Diff(want, caps); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

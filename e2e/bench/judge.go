@@ -58,7 +58,7 @@ func (v variant) fresh(span time.Duration) (kept, error) {
 	if v.season {
 		b.Season = sigma.Daily
 	}
-	fault := sigma.Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
+	fault := sigma.Fault{Window: 3 * time.Minute, Floor: .55, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
 	series, err := sigma.NewValue(every, fault, b)
 	k := kept{series: series}
 	if v.score {

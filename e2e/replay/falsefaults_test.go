@@ -12,7 +12,7 @@ func TestShipped_IsWhatTheTableOfDefaultsSays(t *testing.T) {
 	if want := (sigma.Fault{Window: time.Minute, Floor: .05, MinAnomalies: 2, K: 3, Clear: 3}); availability != want {
 		t.Errorf("availability: got %+v, want %+v", availability, want)
 	}
-	if want := (sigma.Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}); value != want {
+	if want := (sigma.Fault{Window: 3 * time.Minute, Floor: .55, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}); value != want {
 		t.Errorf("a value: got %+v, want %+v", value, want)
 	}
 	if b.Window != time.Hour || b.K != 3 || b.Season != sigma.NoSeason {

@@ -78,7 +78,7 @@ func spec(name string, p, dp, s, ds float64, observers ...string) rules.Spec {
 		Detect: time.Minute, Locate: 5 * time.Minute, Recover: 10 * time.Minute,
 		Signals: []rules.Signal{
 			{Name: "availability", Mode: "page", Fault: sigma.Fault{Window: time.Minute, Floor: .05, MinAnomalies: 2, K: 3, Clear: 3}},
-			{Name: "latency", Mode: "ticket", Detect: 3 * time.Minute, Fault: sigma.Fault{Window: 3 * time.Minute, Floor: .5, MinAnomalies: 3, K: 3, Clear: 3}},
+			{Name: "latency", Mode: "ticket", Detect: 3 * time.Minute, Fault: sigma.Fault{Window: 3 * time.Minute, Floor: .55, MinAnomalies: 3, K: 3, Clear: 3}},
 		},
 		Probes: []rules.Probe{{Name: name + "-nodes", Role: "node",
 			Interval: time.Duration(seconds(p)), Timeout: time.Duration(seconds(dp))}},

@@ -15,7 +15,7 @@ func asked(name, mode, expr string, interval, timeout float64) rules.Signal {
 	every := time.Duration(seconds(interval))
 	return rules.Signal{
 		Name: name, Mode: mode, Detect: 3 * time.Minute,
-		Fault: sigma.Fault{Window: 3 * time.Minute, Floor: .5, MinAnomalies: 3, K: 3, Clear: 3},
+		Fault: sigma.Fault{Window: 3 * time.Minute, Floor: .55, MinAnomalies: 3, K: 3, Clear: 3},
 		Query: &rules.Query{
 			Path: "signals[0]", Expr: expr, Interval: every, Timeout: time.Duration(seconds(timeout)),
 			Source: every, SourceTimeout: min(every, time.Second),
