@@ -10,9 +10,9 @@ import (
 	"github.com/onefiveten/onefiveten/e2e/replay"
 )
 
-// probeDays are simulated of each kind of healthy service: enough for 1 in 20 to
-// be seen.
-const probeDays = 200
+// probeDays are simulated of each kind of healthy service: 1 in 20 would be 21 false
+// faults, give or take 5.
+const probeDays = 420
 
 // healthy counts false faults.
 func (b *bench) healthy(ctx context.Context) error {

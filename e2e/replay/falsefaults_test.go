@@ -34,3 +34,20 @@ func TestShippedDefaults_RaiseNoMoreThanOneFalseFaultInTwentyDays(t *testing.T) 
 		}
 	}
 }
+
+// Two lost packets in a minute are a fault, since half of all being lost must be one
+// soon. Who asks for three has few left; a floor helps where it asks for a third, too.
+func TestLostPackets_AreFewerFaultsTheMoreAreAskedFor(t *testing.T) {
+	for _, p := range lossIntervals() {
+		var got []int
+		for _, l := range lossSettings() {
+			got = append(got, LostPackets(p, 60, l.change).Faults)
+		}
+		f, _, _ := shipped()
+		f.Floor, f.Cap = .16, .16
+		third := f.Bad(p) > 2
+		if got[1] > got[0]/4 || third && got[2] > got[0]/4 || !third && got[2] != got[0] {
+			t.Errorf("every %s: got %v false faults in 60 days, want far fewer of three packets than of two (floor .16 asks for %d)", p, got, f.Bad(p))
+		}
+	}
+}
