@@ -16,9 +16,9 @@ const probeDays = 420
 
 // healthy counts false faults.
 func (b *bench) healthy(ctx context.Context) error {
-	var alarms, faults string
+	var alarms, faults, limits string
 	err := b.say.During(ctx, "healthy services", nil, func(context.Context) error {
-		faults, alarms = replay.Report(probeDays), replay.Alarms()
+		faults, alarms, limits = replay.Report(probeDays), replay.Alarms(), replay.Limits()
 		return nil
 	})
 	if err != nil {
@@ -28,8 +28,10 @@ func (b *bench) healthy(ctx context.Context) error {
 	b.say.Line("%s", aligned(faults))
 	b.say.Line("\nFalse alarms of every way of alerting on the same services")
 	b.say.Line("%s", aligned(alarms))
+	b.say.Line("\nAlerts on the score of healthy services, by its limit")
+	b.say.Line("%s", aligned(limits))
 	b.say.Line("  Method: package e2e/replay, seeds 0, 1, 2 …; sigma with the defaults of latency and of signals.")
-	return b.document(map[string]string{"false-faults": faults, "healthy": alarms})
+	return b.document(map[string]string{"false-faults": faults, "healthy": alarms, "limits": limits})
 }
 
 // replays tells how soon faults are found.

@@ -26,6 +26,7 @@ func Tables(days int) map[string]string {
 		"replays":      Replays(Normal()),
 		"noisy":        Replays(LogNormalMemory()),
 		"healthy":      Alarms(),
+		"limits":       Limits(),
 		"false-faults": Report(days),
 	}
 }

@@ -47,7 +47,7 @@ func read(t *testing.T, name string) string {
 
 func TestDocument_HasAPlaceForEveryTable(t *testing.T) {
 	page := read(t, Document)
-	for _, mark := range []string{"replays", "noisy", "healthy", "false-faults"} {
+	for _, mark := range []string{"replays", "noisy", "healthy", "limits", "false-faults"} {
 		if _, err := replace(page, mark, ""); err != nil {
 			t.Error(err)
 		}
