@@ -27,10 +27,12 @@
 //	fill.go       when the past of which series is read from Prometheus; past.go how
 //	              far back and how closely, job.go by which questions, owners.go for whom
 //	samples.go    the series that probers give, made fit for the page
-//	signals.go    signals of queries: their entries, series and schedule
+//	signals.go    signals of queries: their entries and series; asking.go when
+//	              each is asked
 //	answers.go    one answer: from elements to verdicts, and what is of no use
 //	judge.go      what judges a series; peaks.go the greatest score of a while
-//	page.go       the page, family by family; info.go what changes on reload only
+//	page.go       the page; columns.go its families, info.go those that change on
+//	              reload only
 //	text.go       the page as text; proto.go as protobuf
 //	own.go        metrics of the schedule; names.go names that rules read
 //
