@@ -90,7 +90,7 @@ func TestBaselines_Season(t *testing.T) {
 
 func TestBaselines_ASeasonReachesTheMathematics(t *testing.T) {
 	s := parse(t, "baselines: {default: {season: daily, timezone: Asia/Shanghai}}"+quick)
-	got := s.Baselines["default"].sigma()
+	got := s.Baselines["default"].Sigma()
 	if got.Season != sigma.Daily || got.Zone == nil || got.Zone.String() != "Asia/Shanghai" {
 		t.Errorf("got season %q in %v, want daily in Asia/Shanghai", got.Season, got.Zone)
 	}

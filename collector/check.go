@@ -144,7 +144,7 @@ func checkReach(r reporter, b Baseline, intervals []time.Duration) {
 	if time.Duration(b.Window) < time.Minute || b.Hold < 0 || b.Hold > b.Window/2 {
 		return
 	}
-	m := b.sigma()
+	m := b.Sigma()
 	for _, p := range intervals {
 		every, all, left := model.Duration(p), m.Holds(p), m.Keeps(p)
 		r.unless(m.K < sigma.MaxK(all) || m.K == 0, "k", "%v can never be reached by the %d samples that a window of %s holds every %s: at most %.3f; lower k, or lengthen the window",

@@ -104,7 +104,7 @@ func TestRange_HoldsTheThresholdInside(t *testing.T) {
 	for text, want := range map[string][2]float64{
 		"unit: x": {0, 0}, "range: {min: 0, max: 100}": {0, 100},
 	} {
-		low, high := parse(t, strings.Replace(queue, "unit: items", text, 1)).Signals[0].Range.sigma()
+		low, high := parse(t, strings.Replace(queue, "unit: items", text, 1)).Signals[0].Range.Sigma()
 		if low != want[0] || high != want[1] {
 			t.Errorf("%s: got %v to %v, want %v", text, low, high, want)
 		}

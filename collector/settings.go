@@ -344,8 +344,9 @@ func written[T any](p *T) (v T) {
 	return v
 }
 
-// sigma gives the baseline to the mathematics.
-func (b Baseline) sigma() sigma.Baseline {
+// Sigma gives a baseline that has passed Check to the mathematics. Its range is that
+// of the signal.
+func (b Baseline) Sigma() sigma.Baseline {
 	zone := b.zone
 	if zone == nil { // no collector has set it; Check has seen that there is such a zone
 		zone, _ = location(b.Timezone)
@@ -357,8 +358,9 @@ func (b Baseline) sigma() sigma.Baseline {
 	}
 }
 
-// sigma gives the range to the mathematics. Without both ends there is none.
-func (r Range) sigma() (low, high float64) {
+// Sigma gives the range to the mathematics: infinite where there is no end, and
+// 0, 0 where there is no range at all.
+func (r Range) Sigma() (low, high float64) {
 	if r.Min == nil && r.Max == nil {
 		return 0, 0
 	}

@@ -29,7 +29,7 @@ probes: [{name: p, service: shop, module: fake, targets: [{url: h}]}]
 	if want := "node 15s 1 page [node] [host] {1m 5m 10m} minimal exporter probe"; got != want+"\n" {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := s.Baselines["default"].sigma(), (sigma.Baseline{Window: time.Hour, K: 3, MinSamples: 30, Direction: sigma.Upper, Season: sigma.NoSeason, Hold: 30 * time.Minute}); got != want {
+	if got, want := s.Baselines["default"].Sigma(), (sigma.Baseline{Window: time.Hour, K: 3, MinSamples: 30, Direction: sigma.Upper, Season: sigma.NoSeason, Hold: 30 * time.Minute}); got != want {
 		t.Errorf("baseline: got %+v, want %+v", got, want)
 	}
 	a, l := v.Signals["availability"], v.Signals["latency"]
@@ -61,7 +61,7 @@ probes: [{name: p, service: shop, module: fake, role: entry, interval: 2s, overl
 	if got, want := v.Signals["availability"].Fault.Sigma(), (sigma.Fault{Window: 2 * time.Minute, Cap: .3, MinAnomalies: 1, Clear: 5}); got != want {
 		t.Errorf("availability: got %+v, want %+v", got, want)
 	}
-	if got := s.Baselines["slow"].sigma(); got.Window != 24*time.Hour || got.K != 3 || got.Direction != sigma.Both || got.Floor != .1 {
+	if got := s.Baselines["slow"].Sigma(); got.Window != 24*time.Hour || got.K != 3 || got.Direction != sigma.Both || got.Floor != .1 {
 		t.Errorf("baseline slow: got %+v", got)
 	}
 	if got := s.Baselines["default"]; got.K != 4 || got.MinSamples != 30 {

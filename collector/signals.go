@@ -130,7 +130,7 @@ func (c *Collector) query(f force, v Service, entry Query) (*query, error) {
 		labels: newLabels(label{"observer", c.observer}, label{"service", v.Name}, label{"signal", entry.Name}),
 		rules:  f.settings.rules(v, entry.Name, entry.Expr, time.Duration(entry.Interval), f.proofs),
 	}
-	q.rules.baseline.Low, q.rules.baseline.High = entry.Range.sigma()
+	q.rules.baseline.Low, q.rules.baseline.High = entry.Range.Sigma()
 	q.phase = phase(c.observer, q.service, q.name, q.interval)
 	_, err := q.rules.fresh()
 	return q, err

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -119,20 +118,15 @@ func (s *settings) signal(named string, into *backtestSettings) error {
 	}
 	said := all.Services[i].Signals[name]
 	into.Settings = defaultBacktest(name == availabilitySignal)
-	baseline := said.Baseline
 	if q >= 0 {
 		query := all.Signals[q]
 		into.query, into.Interval = cmp.Or(into.query, query.Expr), time.Duration(query.Interval)
-		baseline = query.Baseline
 	}
 	if !into.Availability {
-		var err error
-		if into.Baseline, err = baselineOf(all.Baselines[cmp.Or(baseline, "default")]); err != nil {
-			return err
-		}
+		into.Baseline = all.Baselines[said.Baseline].Sigma()
 	}
 	if q >= 0 {
-		into.Baseline.Low, into.Baseline.High = limits(all.Signals[q].Range)
+		into.Baseline.Low, into.Baseline.High = all.Signals[q].Range.Sigma()
 	}
 	s.fault(said.Fault, service, name, &into.Fault)
 	return nil
@@ -171,24 +165,4 @@ func written[T any](said *T, otherwise T) T {
 		return otherwise
 	}
 	return *said
-}
-
-// baselineOf gives a baseline of the configuration to the mathematics.
-func baselineOf(b collector.Baseline) (sigma.Baseline, error) {
-	zone, err := time.LoadLocation(b.Timezone)
-	if err != nil {
-		return sigma.Baseline{}, fmt.Errorf("timezone: %w", err)
-	}
-	return sigma.Baseline{
-		Window: time.Duration(b.Window), K: b.K, MinSamples: b.MinSamples, Floor: b.Floor,
-		Direction: b.Direction, Season: b.Season, Zone: zone, Hold: time.Duration(b.Hold),
-	}, nil
-}
-
-// limits gives a range to the mathematics; one that is not written has none.
-func limits(r collector.Range) (low, high float64) {
-	if r.Min == nil && r.Max == nil {
-		return 0, 0
-	}
-	return written(r.Min, math.Inf(-1)), written(r.Max, math.Inf(1))
 }

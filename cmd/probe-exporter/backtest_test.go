@@ -278,6 +278,15 @@ baselines: {slow: {window: 2h, k: 3.5, direction: upper, season: daily, timezone
 	}
 }
 
+// The baseline of a signal may stand with its service, too.
+func TestBacktest_TakesTheBaselineThatTheServiceNames(t *testing.T) {
+	config := write(t, strings.NewReplacer("EXPR", "x", "SIGNAL", "{mode: ticket, baseline: slow}").Replace(withQueries)+"baselines: {slow: {window: 2h, k: 3.5}}\n")
+	code, stdout, stderr := call(t, "backtest", write(t, outages()), "--config.file="+config, "--signal=shop/queue")
+	if code != 0 || !strings.Contains(stdout, "an anomaly is above mean + 3.5·σ of the last 2h") {
+		t.Errorf("ended with %d: %s%s", code, stdout, stderr)
+	}
+}
+
 // silent is an input that never says anything.
 type silent struct{ asked chan struct{} }
 
