@@ -2,15 +2,29 @@ package collector
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 )
 
-// turn is the next planned evaluation of an entry.
+// turn is one planned evaluation of an entry.
 type turn struct {
 	at time.Time
 	q  *query
+}
+
+// deadline is when its answer must be there. It counts from the planned instant:
+// whoever waits for a place has so much less time, and the bound holds (DETECTION 6).
+func (t turn) deadline() time.Time { return t.at.Add(t.q.timeout) }
+
+// tooLate is why a turn has no answer in time, after it has waited for a place.
+func (t turn) tooLate(waited time.Duration) error {
+	if waited < time.Millisecond {
+		return fmt.Errorf("no answer within %s: %w", t.q.timeout, context.DeadlineExceeded)
+	}
+	return fmt.Errorf("no answer within %s, of which it waited %s for other queries: are those too slow, or is prometheus.concurrency too low? %w",
+		t.q.timeout, min(waited, t.q.timeout).Round(time.Millisecond), context.DeadlineExceeded)
 }
 
 // asking is the schedule of the queries: what is planned, what is due and waits
@@ -18,9 +32,9 @@ type turn struct {
 type asking struct {
 	c       *Collector
 	planned []turn
-	waiting []*query
+	waiting []turn
 	begun   int
-	busy    map[*queryState]bool // they wait or have been begun
+	busy    map[*queryState]bool // they are under way; true: begun
 	ended   chan *queryState
 }
 
@@ -37,15 +51,18 @@ func (c *Collector) ask(ctx context.Context, open *sync.WaitGroup) {
 		case <-c.requeried:
 			a.plan(time.Now())
 		case s := <-a.ended:
-			a.begun--
+			if a.busy[s] {
+				a.begun--
+			}
 			delete(a.busy, s)
 		case <-timer.C:
 			a.due(time.Now())
 		}
+		a.expire(ctx, open, time.Now())
 		a.begin(ctx, open)
 		timer.Stop()
-		if len(a.planned) > 0 { // with none the timer rests, until settings come
-			timer.Reset(time.Until(a.wake()))
+		if at, any := a.wake(); any { // with none the timer rests, until settings come
+			timer.Reset(time.Until(at))
 		}
 	}
 }
@@ -68,18 +85,18 @@ func (a *asking) plan(now time.Time) {
 	}
 	waiting := a.waiting
 	a.waiting = nil
-	for _, q := range waiting {
-		if fresh, ok := present[q.state]; ok {
-			a.waiting = append(a.waiting, fresh)
+	for _, t := range waiting {
+		if fresh, ok := present[t.q.state]; ok {
+			a.waiting = append(a.waiting, turn{t.at, fresh})
 		} else {
-			delete(a.busy, q.state)
+			delete(a.busy, t.q.state)
 		}
 	}
 }
 
 // due lets wait whatever is due and plans its next turn. A slot that was slept
-// through is skipped, and so is one that finds the query before it under way:
-// another one would not be answered sooner.
+// through is skipped, and so is one whose deadline has passed by then, or that finds
+// the query before it under way: another one would not be answered sooner.
 func (a *asking) due(now time.Time) {
 	for i := range a.planned {
 		t := &a.planned[i]
@@ -87,49 +104,93 @@ func (a *asking) due(now time.Time) {
 			continue
 		}
 		missed := now.Sub(t.at) / t.q.interval
-		t.at = t.at.Add((missed + 1) * t.q.interval)
+		slot := turn{t.at.Add(missed * t.q.interval), t.q}
+		t.at = slot.at.Add(t.q.interval)
 		a.c.own.skipQuery(t.q.key(), skipLate, int(missed))
-		if a.busy[t.q.state] {
+		_, busy := a.busy[t.q.state]
+		switch {
+		case busy:
 			a.c.own.skipQuery(t.q.key(), skipOverlap, 1)
-			continue
+		case !now.Before(slot.deadline()):
+			a.c.own.skipQuery(t.q.key(), skipLate, 1)
+		default:
+			a.busy[t.q.state] = false
+			a.waiting = append(a.waiting, slot)
 		}
-		a.busy[t.q.state] = true
-		a.waiting = append(a.waiting, t.q)
 	}
+}
+
+// expire gives up those that have waited until their deadline. They have failed as
+// if they had been asked: nobody knows how their series are.
+func (a *asking) expire(ctx context.Context, open *sync.WaitGroup, now time.Time) {
+	a.waiting = slices.DeleteFunc(a.waiting, func(t turn) bool {
+		over := !now.Before(t.deadline())
+		if over {
+			a.do(ctx, open, t, func() {
+				t.q.took(a.c, answer{began: t.at, ended: now, err: t.tooLate(t.q.timeout)})
+			})
+		}
+		return over
+	})
 }
 
 // begin evaluates those who wait, as many at once as may be, the first come first.
 func (a *asking) begin(ctx context.Context, open *sync.WaitGroup) {
 	for len(a.waiting) > 0 && a.begun < a.c.table.Load().concurrency {
-		q := a.waiting[0]
+		t := a.waiting[0]
 		a.waiting = a.waiting[1:]
 		a.begun++
-		open.Go(func() {
-			q.ask(ctx, a.c)
-			select {
-			case a.ended <- q.state:
-			case <-ctx.Done():
-			}
-		})
+		a.busy[t.q.state] = true
+		a.do(ctx, open, t, func() { t.ask(ctx, a.c) })
 	}
 }
 
-// wake is when the next turn is due.
-func (a *asking) wake() time.Time {
-	return slices.MinFunc(a.planned, func(x, y turn) int { return x.at.Compare(y.at) }).at
+// do carries out what ends a turn. It is no work for the schedule: whoever reads the
+// past of the signal may hold its lock.
+func (a *asking) do(ctx context.Context, open *sync.WaitGroup, t turn, f func()) {
+	open.Go(func() {
+		f()
+		select {
+		case a.ended <- t.q.state:
+		case <-ctx.Done():
+		}
+	})
 }
 
-// ask evaluates the query once and takes the answer in, unless ctx ends first.
-func (q *query) ask(ctx context.Context, c *Collector) {
-	limited, cancel := context.WithTimeout(ctx, q.timeout)
-	defer cancel()
+// wake is when the next turn is due or the patience of one that waits ends; false:
+// there is none.
+func (a *asking) wake() (at time.Time, any bool) {
+	for _, t := range a.planned {
+		if !any || t.at.Before(at) {
+			at, any = t.at, true
+		}
+	}
+	for _, t := range a.waiting {
+		if end := t.deadline(); end.Before(at) {
+			at = end
+		}
+	}
+	return at, any
+}
+
+// ask evaluates the query of a turn and takes the answer in, unless ctx ends first.
+func (t turn) ask(ctx context.Context, c *Collector) {
 	got := answer{began: time.Now()}
-	got.points, got.err = q.source.Query(limited, q.expr)
+	limited, cancel := context.WithDeadlineCause(ctx, t.deadline(), t.tooLate(got.began.Sub(t.at)))
+	defer cancel()
+	got.points, got.err = t.q.source.Query(limited, t.q.expr)
 	got.ended = time.Now()
 	if got.err == nil {
-		got.err = limited.Err() // an answer that comes too late is none
+		got.err = context.Cause(limited) // an answer that comes too late is none
 	}
-	if ctx.Err() == nil && c.asks(q.state) {
+	if ctx.Err() == nil {
+		t.q.took(c, got)
+	}
+}
+
+// took takes an answer in, unless the entry is gone.
+func (q *query) took(c *Collector, got answer) {
+	if c.asks(q.state) {
 		q.state.take(c, got)
 	}
 }

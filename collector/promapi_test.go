@@ -114,13 +114,13 @@ func TestSignal_OfARealAPITellsEveryFailure(t *testing.T) {
 			q.state.past = noPast
 			s.says(http.StatusOK, vector("5"))
 			for range 4 {
-				q.ask(t.Context(), c)
+				turn{time.Now(), q}.ask(t.Context(), c)
 			}
 			if got := lines(readable(t, c), "ksigma_fault{", "n1"); got == "" {
 				t.Fatalf("the signal is not judged: %s", &told)
 			}
 			s.does(a.answer)
-			q.ask(t.Context(), c)
+			turn{time.Now(), q}.ask(t.Context(), c)
 			page := readable(t, c)
 			if got := lines(page, "ksigma_fault{", "n1"); (got != "") != a.stays {
 				t.Errorf("got %q, want a verdict of before: %v", got, a.stays)
@@ -146,7 +146,7 @@ func TestSignal_AWrongPasswordIsAFailure(t *testing.T) {
 	if err := c.Apply(parse(t, queue), nil, ofQueue, s.client(t, "othersecret")); err != nil {
 		t.Fatal(err)
 	}
-	c.table.Load().queries[0].ask(t.Context(), c)
+	turn{time.Now(), c.table.Load().queries[0]}.ask(t.Context(), c)
 	if n := failures(c); n[queryFailed] != 1 || !strings.Contains(told.String(), "401") || strings.Contains(told.String(), "othersecret") {
 		t.Errorf("counted %v and told %s, want 401 and no password", n, &told)
 	}
