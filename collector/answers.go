@@ -17,7 +17,7 @@ import (
 // Reasons for which a query gave no usable answer, or one of which a part is of
 // no use.
 const (
-	queryTimeout = "timeout"         // no answer in time
+	queryTimeout = "timeout"         // no answer in time, or the server has given up
 	queryFailed  = "query"           // an error in the place of an answer
 	queryEmpty   = "empty"           // no series
 	queryMany    = "too_many_series" // more than max_series: nothing is taken
@@ -76,7 +76,7 @@ func (s *queryState) take(c *Collector, got answer) {
 // failure tells why the answer is of no use as a whole.
 func (s *queryState) failure(got answer) (refused refusals) {
 	switch n := len(got.points); {
-	case errors.Is(got.err, context.DeadlineExceeded):
+	case errors.Is(got.err, promapi.ErrTimeout) || errors.Is(got.err, context.DeadlineExceeded):
 		refused.add(queryTimeout, got.err)
 	case got.err != nil:
 		refused.add(queryFailed, got.err)

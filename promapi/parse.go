@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -40,12 +41,33 @@ func open[T any](body []byte) (data T, err error) {
 	return data, nil
 }
 
+// gaveUp is the errorType of a server whose own time-out has ended the question:
+// Prometheus sends it with 503, others with 422 or 504.
+const gaveUp = "timeout"
+
+// timeoutError is an error of the kind ErrTimeout, with a text of its own.
+type timeoutError struct{ error }
+
+// Is tells the kind.
+func (e timeoutError) Is(kind error) bool { return kind == ErrTimeout }
+
+// Unwrap gives the error itself.
+func (e timeoutError) Unwrap() error { return e.error }
+
+// kindOf gives an error that comes of waiting its kind.
+func kindOf(err error) error {
+	if waited := net.Error(nil); errors.As(err, &waited) && waited.Timeout() {
+		return timeoutError{err}
+	}
+	return err
+}
+
 // whole tells whether an answer is a success and complete. Infos of the API
 // ("might not be a counter") are no warnings and do not matter here.
 func (e envelope) whole() error {
 	switch {
 	case e.Status != "success":
-		return fmt.Errorf("got status %q, want \"success\": %s: %s", e.Status, e.ErrorType, cut(e.Error))
+		return e.kind(fmt.Errorf("got status %q, want \"success\": %s: %s", cut(e.Status), cut(e.ErrorType), cut(e.Error)))
 	case len(e.Warnings) > 0:
 		return fmt.Errorf("the answer is not whole: %s", cut(strings.Join(e.Warnings, "; ")))
 	case e.Partial:
@@ -54,17 +76,28 @@ func (e envelope) whole() error {
 	return nil
 }
 
+// kind gives an error of which the server tells the kind.
+func (e envelope) kind(err error) error {
+	if e.ErrorType == gaveUp {
+		return timeoutError{err}
+	}
+	return err
+}
+
 // refusal says why an answer is not 200, in the server's words if it has some:
 // Prometheus explains a bad query so, a proxy before it does not.
 func refusal(status int, body []byte) error {
+	err := fmt.Errorf("got %d %s, want 200", status, http.StatusText(status))
 	var e envelope
 	if json.Unmarshal(body, &e) == nil && e.Error != "" {
-		return fmt.Errorf("got %d %s, want 200: %s: %s", status, http.StatusText(status), e.ErrorType, cut(e.Error))
+		err = e.kind(fmt.Errorf("%w: %s: %s", err, cut(e.ErrorType), cut(e.Error)))
+	} else if status == http.StatusNotFound {
+		err = fmt.Errorf("%w; is this the URL of a Prometheus API?", err)
 	}
-	if status == http.StatusNotFound {
-		return errors.New("got 404 Not Found, want 200; is this the URL of a Prometheus API?")
+	if status == http.StatusGatewayTimeout { // a proxy has given up
+		err = timeoutError{err}
 	}
-	return fmt.Errorf("got %d %s, want 200", status, http.StatusText(status))
+	return err
 }
 
 // cut shortens foreign text, which ends in logs and in the journal.
@@ -89,14 +122,14 @@ func (s *stamped) UnmarshalJSON(text []byte) error {
 	}
 	var pair []json.RawMessage
 	if err := json.Unmarshal(text, &pair); err != nil {
-		return fmt.Errorf("reading the sample %s: %w", text, err)
+		return fmt.Errorf("reading the sample %s: %w", cut(string(text)), err)
 	}
 	if len(pair) != 2 {
-		return fmt.Errorf("reading the sample %s: got %d elements, want 2", text, len(pair))
+		return fmt.Errorf("reading the sample %s: got %d elements, want 2", cut(string(text)), len(pair))
 	}
 	var seconds float64
 	if err := json.Unmarshal(pair[0], &seconds); err != nil || math.Abs(seconds) > 1e11 {
-		return fmt.Errorf("reading the sample %s: its first element is no unix time", text)
+		return fmt.Errorf("reading the sample %s: its first element is no unix time", cut(string(text)))
 	}
 	s.At = instantOf(seconds)
 	return s.readValue(text, pair[1])
@@ -132,10 +165,10 @@ func (s *stamped) readPlain(text []byte) bool {
 func (s *stamped) readValue(sample, text []byte) (err error) {
 	var value string
 	if err := json.Unmarshal(text, &value); err != nil {
-		return fmt.Errorf("reading the sample %s: its second element is no text", sample)
+		return fmt.Errorf("reading the sample %s: its second element is no text", cut(string(sample)))
 	}
 	if s.Value, err = strconv.ParseFloat(value, 64); err != nil {
-		return fmt.Errorf("reading the sample %s: %w", sample, err)
+		return fmt.Errorf("reading the sample %s: %w", cut(string(sample)), err)
 	}
 	return nil
 }
@@ -159,7 +192,7 @@ func parseVector(body []byte) ([]Point, error) {
 	case "scalar":
 		return parseScalar(answer.Result)
 	default:
-		return nil, fmt.Errorf("reading the answer: got the type %q, want vector or scalar", answer.Type)
+		return nil, fmt.Errorf("reading the answer: got the type %q, want vector or scalar", cut(answer.Type))
 	}
 }
 
@@ -194,7 +227,7 @@ func parseElements(text json.RawMessage) ([]Point, error) {
 	points := make([]Point, len(elements))
 	for i, x := range elements {
 		if x.Value == nil {
-			return nil, fmt.Errorf("reading the answer: %v has no number; a native histogram is none", x.Metric)
+			return nil, fmt.Errorf("reading the answer: %s has no number; a native histogram is none", cut(fmt.Sprint(x.Metric)))
 		}
 		points[i] = x.point()
 	}
@@ -222,7 +255,7 @@ func parseMatrix(body []byte) ([]Track, error) {
 		return nil, err
 	}
 	if answer.Type != "matrix" {
-		return nil, fmt.Errorf("reading the answer: got the type %q, want matrix", answer.Type)
+		return nil, fmt.Errorf("reading the answer: got the type %q, want matrix", cut(answer.Type))
 	}
 	var rows []row
 	if err := json.Unmarshal(answer.Result, &rows); err != nil {
@@ -234,7 +267,7 @@ func parseMatrix(body []byte) ([]Track, error) {
 	tracks := make([]Track, len(rows))
 	for i, r := range rows {
 		if tracks[i], err = r.track(); err != nil {
-			return nil, fmt.Errorf("reading the answer: %v: %w", r.Metric, err)
+			return nil, fmt.Errorf("reading the answer: %s: %w", cut(fmt.Sprint(r.Metric)), err)
 		}
 		rows[i].Values = nil // a large answer is not kept twice
 	}

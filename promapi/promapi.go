@@ -55,6 +55,12 @@ const (
 	errorLimit     = 1 << 10  // bytes of a foreign error text that are shown
 )
 
+// ErrTimeout is the kind of an error of a question that was not answered in time:
+// by the own time-out or the deadline of the caller, which are also
+// context.DeadlineExceeded, or since the server, or a proxy before it, says that it
+// has given up. Of a question that is wrong it is not.
+var ErrTimeout = errors.New("no answer in time")
+
 // Client asks one API. It is safe for concurrent use: connections are kept and
 // shared, answers are not.
 type Client struct {
@@ -82,6 +88,10 @@ func New(s Settings) (*Client, error) {
 	timeout := cmp.Or(time.Duration(s.Timeout), defaultTimeout)
 	return &Client{name: s.Name, base: base, http: client, timeout: timeout, limit: bodyLimit}, nil
 }
+
+// Close lets go of the connections that no question uses; those in use follow when
+// their answers have been read. A client that is asked again opens others.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // baseURL reads the URL under which the API lies, with or without a path. What
 // follows ? would be lost when the API's own path is joined, and so is refused.
@@ -254,7 +264,7 @@ func read[T any](ctx context.Context, c *Client, path string, form url.Values, p
 	}
 	if err != nil {
 		var none T
-		return none, err
+		return none, kindOf(err)
 	}
 	return parse(body)
 }

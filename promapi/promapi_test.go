@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -144,6 +145,109 @@ func TestWhateverIsNotTheWholeAnswerIsAnError(t *testing.T) {
 	}
 }
 
+// Who asks again at leisure must know an expensive question from a wrong one.
+func TestAQuestionThatTookTooLongIsToldFromAWrongOne(t *testing.T) {
+	for _, test := range []struct {
+		status int
+		body   string
+		late   bool
+	}{
+		{503, `{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}`, true},
+		{422, `{"status":"error","errorType":"timeout","error":"timeout exceeded"}`, true},
+		{200, `{"status":"error","errorType":"timeout","error":"query timed out"}`, true},
+		{504, "<html>Gateway Time-out</html>", true},
+		{504, `{"status":"error","errorType":"server_error","error":"upstream"}`, true},
+		{503, `{"status":"error","errorType":"unavailable","error":"starting"}`, false},
+		{503, "Service Unavailable", false},
+		{422, `{"status":"error","errorType":"execution","error":"many-to-many: timeout"}`, false},
+		{400, `{"status":"error","errorType":"bad_data","error":"parse error"}`, false},
+		{404, "", false},
+		{200, "{}", false},
+	} {
+		c, _ := serve(t, test.status, test.body)
+		_, err := c.Query(t.Context(), "q")
+		if got := errors.Is(err, ErrTimeout); err == nil || got != test.late {
+			t.Errorf("%d %s: got %v, of the kind: %v, want %v", test.status, test.body, err, got, test.late)
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%d: it was answered in time: %v", test.status, err)
+		}
+	}
+}
+
+// counted is a listener that knows how many of its connections are open.
+type counted struct {
+	net.Listener
+	opened chan struct{}
+	closed chan struct{}
+}
+
+func (l counted) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.opened <- struct{}{}
+	return leaving{c, l.closed}, nil
+}
+
+// leaving is a connection that tells of its end.
+type leaving struct {
+	net.Conn
+	closed chan struct{}
+}
+
+func (c leaving) Close() error {
+	c.closed <- struct{}{}
+	return c.Conn.Close()
+}
+
+// Each reload makes a client: the one before must not keep its connections.
+func TestAClosedClientLetsGoOfItsConnections(t *testing.T) {
+	begun, end := make(chan struct{}), make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("query") == "slow" {
+			close(begun)
+			<-end
+		}
+		_, _ = io.WriteString(w, success("vector", "[]")) // who does not read it is the test
+	}))
+	l := counted{server.Listener, make(chan struct{}, 10), make(chan struct{}, 10)}
+	server.Listener = l
+	server.Start()
+	defer server.Close()
+	c := client(t, Settings{Name: "main", URL: server.URL, HTTPConfig: &config.HTTPClientConfig{
+		BasicAuth: &config.BasicAuth{Username: "a", Password: "b"}, EnableHTTP2: true, FollowRedirects: true,
+		HTTPHeaders: &config.Headers{Headers: map[string]config.Header{"X-Scope-OrgID": {Values: []string{"1"}}}},
+	}})
+	for range 3 {
+		if _, err := c.Query(t.Context(), "q"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(l.opened) != 1 || len(l.closed) != 0 {
+		t.Fatalf("%d connections were opened and %d closed, want one that is kept", len(l.opened), len(l.closed))
+	}
+	c.Close()
+	<-l.closed
+	// One that is in use ends with its answer.
+	answered := make(chan error)
+	go func() {
+		_, err := c.Query(t.Context(), "slow")
+		answered <- err
+	}()
+	<-begun
+	c.Close()
+	close(end)
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	<-l.closed
+	if len(l.opened) != 2 {
+		t.Errorf("%d connections were opened, want 2", len(l.opened))
+	}
+}
+
 func TestAForeignErrorIsCut(t *testing.T) {
 	c, _ := serve(t, 422, `{"status":"error","errorType":"execution","error":"`+strings.Repeat("x", 5000)+`"}`)
 	_, err := c.Query(t.Context(), "q")
@@ -198,10 +302,13 @@ func TestASlowServerIsGivenUp(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || err.Error() != "asking main for q: no answer within 100ms: context deadline exceeded" {
 		t.Errorf("got %v", err)
 	}
+	if !errors.Is(err, ErrTimeout) {
+		t.Errorf("%v is not of the kind %v", err, ErrTimeout)
+	}
 	c = client(t, Settings{Name: "main", URL: server.URL, Timeout: model.Duration(time.Minute)})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-begun; cancel() }()
-	if _, err := c.Query(ctx, "q"); !errors.Is(err, context.Canceled) {
+	if _, err := c.Query(ctx, "q"); !errors.Is(err, context.Canceled) || errors.Is(err, ErrTimeout) {
 		t.Errorf("got %v", err)
 	}
 }
