@@ -2,11 +2,14 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-kit/log/level"
+
+	"github.com/onefiveten/onefiveten/promapi"
 )
 
 const (
@@ -161,10 +164,9 @@ func (f *filler) start(ctx context.Context, open *sync.WaitGroup, now time.Time)
 			running++
 			limited, cancel := context.WithCancel(ctx)
 			w.cancel = cancel
-			source := f.source
 			open.Go(func() {
 				defer cancel()
-				f.try(limited, w, source)
+				f.try(limited, w)
 			})
 		case w.due.After(now) && (!any || w.due.Sub(now) < wait):
 			wait, any = w.due.Sub(now), true
@@ -174,10 +176,10 @@ func (f *filler) start(ctx context.Context, open *sync.WaitGroup, now time.Time)
 }
 
 // try carries out one job.
-func (f *filler) try(ctx context.Context, w *work, source Source) {
+func (f *filler) try(ctx context.Context, w *work) {
 	filled, err := 0, error(nil)
 	if w.job.waits(f.c.table.Load()) {
-		filled, err = w.job.read(ctx, f.c, source, func(samples int, share float64) { f.progress(w, samples, share) })
+		filled, err = w.job.read(ctx, f.c, newest{f}, func(samples int, share float64) { f.progress(w, samples, share) })
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -196,6 +198,36 @@ func (f *filler) try(ctx context.Context, w *work, source Source) {
 	f.end()
 	f.count()
 	signal(f.woken)
+}
+
+// newest is the Prometheus of the newest settings: a job that is under way at a
+// reload asks nobody who was named before.
+type newest struct{ f *filler }
+
+// errNobody is the end of a job whose Prometheus has left the settings.
+var errNobody = errors.New("there is no Prometheus to ask any more")
+
+// source is nil where there is none.
+func (n newest) source() Source {
+	n.f.mu.Lock()
+	defer n.f.mu.Unlock()
+	return n.f.source
+}
+
+// Query is that of the source.
+func (n newest) Query(ctx context.Context, query string) ([]promapi.Point, error) {
+	if s := n.source(); s != nil {
+		return s.Query(ctx, query)
+	}
+	return nil, errNobody
+}
+
+// Range is that of the source.
+func (n newest) Range(ctx context.Context, query string, from, to time.Time, step time.Duration) ([]promapi.Track, error) {
+	if s := n.source(); s != nil {
+		return s.Range(ctx, query, from, to, step)
+	}
+	return nil, errNobody
 }
 
 // progress counts an answer and tells of it now and then.

@@ -45,6 +45,7 @@ func (a *app) compare(ctx context.Context, s *settings, f *findings) {
 		Name: config.Masked(where), URL: where, HTTPConfig: s.Prometheus.HTTPConfig, Timeout: s.Prometheus.Timeout,
 	})
 	if err == nil {
+		defer client.Close()
 		l.client = client
 		err = l.targets(ctx)
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,7 +44,7 @@ func TestSource_ErrorsShowNoPassword(t *testing.T) {
 	}))
 	defer server.Close()
 	s := settings{Prometheus: prometheusSection{URL: strings.Replace(server.URL, "//", "//me:topsecret@", 1)}}
-	source, err := s.source()
+	source, _, err := s.source()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +79,77 @@ func TestSource_AnErrorStaysWhatItIs(t *testing.T) {
 }
 
 func TestSource_WithoutAnAddressThereIsNone(t *testing.T) {
-	if source, err := (&settings{}).source(); source != nil || err != nil {
+	if source, _, err := (&settings{}).source(); source != nil || err != nil {
 		t.Errorf("got %v and %v, want none", source, err)
 	}
+}
+
+// connected is a Prometheus without series that tells how many connections it has.
+func connected(t *testing.T) (url string, changes chan int) {
+	t.Helper()
+	changes = make(chan int, 1000)
+	var mu sync.Mutex
+	open := 0
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		kind := "vector"
+		if strings.HasSuffix(r.URL.Path, "_range") {
+			kind = "matrix"
+		}
+		fmt.Fprintf(w, `{"status":"success","data":{"resultType":%q,"result":[]}}`, kind)
+	}))
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch s { //nolint:exhaustive // a connection is new once, and closed once
+		case http.StateNew:
+			open++
+		case http.StateClosed:
+			open--
+		default:
+			return
+		}
+		changes <- open
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	return server.URL, changes
+}
+
+// until waits for a number of connections.
+func until(t *testing.T, changes <-chan int, want func(open int) bool) {
+	t.Helper()
+	late := time.After(30 * time.Second)
+	for {
+		select {
+		case open := <-changes:
+			if want(open) {
+				return
+			}
+		case <-late:
+			t.Fatal("the connections are not as they should be")
+		}
+	}
+}
+
+// A process that is reloaded every hour must not end with a thousand connections.
+func TestReload_LetsGoOfTheConnectionsToThePrometheusOfBefore(t *testing.T) {
+	site := site(t, fine)
+	one, ofOne := connected(t)
+	two, ofTwo := connected(t)
+	text := strings.ReplaceAll(queued, "HOST", site)
+	file := write(t, strings.ReplaceAll(text, "ASKED", one))
+	r := start(t, "--config.file="+file, "--observer=a")
+	until(t, ofOne, func(open int) bool { return open > 0 })
+	rewrite(t, file, strings.ReplaceAll(text, "ASKED", two))
+	if code, body := r.ask("POST", "/-/reload"); code != http.StatusOK {
+		t.Fatalf("%d: %s", code, body)
+	}
+	until(t, ofOne, func(open int) bool { return open == 0 })
+	until(t, ofTwo, func(open int) bool { return open > 0 })
+	// A reload that fails holds none either, and the one in force goes on.
+	rewrite(t, file, strings.ReplaceAll(strings.Replace(text, "observers: [a, b]", "observers: [b]", 1), "ASKED", one))
+	if code, _ := r.ask("POST", "/-/reload"); code == http.StatusOK {
+		t.Error("a file without this observer was taken")
+	}
+	r.eventually("/metrics", `signal_queries_total{service="shop",signal="queue"}`)
 }

@@ -80,6 +80,7 @@ type state struct {
 	modules  map[string]*probe.Module
 	probers  map[string]*probe.Prober
 	tallies  map[string]*tally
+	rest     func() // lets go of the connections to its Prometheus
 }
 
 // newExporter makes an exporter that has no configuration yet.
@@ -144,18 +145,22 @@ func (e *exporter) take() error {
 	if err != nil {
 		return err
 	}
-	source, err := s.source()
+	source, rest, err := s.source()
 	if err != nil {
 		return err
 	}
 	if err := e.collector.Apply(s.Settings, s.modules(probers), s.proofs(), source); err != nil {
+		rest()
 		return fmt.Errorf("applying %s: %w", e.files, err)
 	}
 	modules := make(map[string]*probe.Module, len(s.Modules))
 	for name, m := range s.Modules {
 		modules[name] = &m
 	}
-	e.current.Store(&state{settings: s, modules: modules, probers: probers, tallies: e.metrics.asked.follow(s.Modules)})
+	before := e.current.Swap(&state{settings: s, modules: modules, probers: probers, tallies: e.metrics.asked.follow(s.Modules), rest: rest})
+	if before != nil {
+		before.rest() // nobody begins to ask it any more
+	}
 	return nil
 }
 

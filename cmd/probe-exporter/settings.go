@@ -180,18 +180,19 @@ func (s *settings) checkSignals(report func(path, text string)) {
 	}
 }
 
-// source is the Prometheus that signals are read from, nil where none is named.
-func (s *settings) source() (collector.Source, error) {
+// source is the Prometheus that signals are read from, nil where none is named, and
+// what lets go of its connections.
+func (s *settings) source() (source collector.Source, rest func(), err error) {
 	if s.Prometheus.URL == "" {
-		return nil, nil
+		return nil, func() {}, nil
 	}
 	client, err := promapi.New(promapi.Settings{
 		Name: config.Masked(s.Prometheus.URL), URL: s.Prometheus.URL, HTTPConfig: s.Prometheus.HTTPConfig, Timeout: s.Prometheus.Timeout,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return discreet{client}, nil
+	return discreet{client}, client.Close, nil
 }
 
 // discreet is a Prometheus whose errors, which end in the log, show no password of
