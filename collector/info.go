@@ -83,7 +83,9 @@ func newInfo(s Settings, observer string, modules map[string]Module, proofs []Pr
 		list[infoTarget].add(time.Duration(v.Targets.Recover).Seconds(), service, label{"stage", "recover"})
 		list[infoExpected].add(float64(len(v.Observers)), service)
 		for _, name := range signalNames {
-			s.signalInfo(list, v, name, proofOf(proofs, v.Name, name))
+			if _, has := v.Signals[name]; has { // a service without a probe has neither
+				s.signalInfo(list, v, name, proofOf(proofs, v.Name, name))
+			}
 		}
 	}
 	s.queryInfo(list, observer, proofs)

@@ -268,7 +268,8 @@ func defaultSignal(name string) Signal {
 
 // Complete gives the settings with every default filled in, as the running
 // observer sees them: each service names its observers and all of its signals,
-// those of queries too.
+// those of queries too, and of a service without a probe those alone that somebody
+// has written.
 // A nil Fault.Cap is left, for the proof to solve.
 func (s Settings) Complete(observer string) Settings {
 	if len(s.Observers) == 0 {
@@ -301,8 +302,10 @@ func (v Service) complete(s Settings) Service {
 	if v.Signals == nil {
 		v.Signals = map[string]Signal{}
 	}
-	for _, name := range []string{availability, latency} {
-		v.Signals[name] = v.Signals[name].complete(name, s)
+	for _, name := range signalNames {
+		if _, named := v.Signals[name]; named || !s.unprobed(v.Name) {
+			v.Signals[name] = v.Signals[name].complete(name, s)
+		}
 	}
 	for _, q := range s.Signals {
 		if q.Service == v.Name && q.Name != availability && q.Name != latency {
@@ -312,6 +315,14 @@ func (v Service) complete(s Settings) Service {
 		}
 	}
 	return v
+}
+
+// unprobed tells of a service that is known by its queries alone: it has neither
+// availability nor latency. One without either is a mistake, which the proof of its
+// availability tells.
+func (s Settings) unprobed(service string) bool {
+	probed := slices.ContainsFunc(s.Probes, func(p Probe) bool { return p.Service == service })
+	return !probed && slices.ContainsFunc(s.Signals, func(q Query) bool { return q.Service == service })
 }
 
 // complete fills what a signal leaves open from the row of its kind.

@@ -57,7 +57,7 @@ func Prove(s Spec) []Bound {
 func (s Spec) prove(v Service, g Signal) Bound {
 	all := s.chains(v, g)
 	if len(all) == 0 {
-		return Bound{Service: v.Name, Signal: g.Name, Mode: g.Mode, Target: target(v, g), Refusal: "no probe watches the service"}
+		return Bound{Service: v.Name, Signal: g.Name, Mode: g.Mode, Target: target(v, g), Refusal: "no probe watches the service: want a probe of it, or this signal left out, where entries of signals: watch it"}
 	}
 	if g.Fault.Cap == 0 {
 		// A threshold has one cap, whichever probe gave the sample: the lowest

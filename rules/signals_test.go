@@ -338,3 +338,27 @@ func TestTested_HoldsTheTimingOfQueries(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// A service of queries alone is a service as any other: its rules, its tests and its
+// target are the same, and nothing is said of what nobody probes.
+func TestGenerate_NeedsNoProbe(t *testing.T) {
+	for _, observers := range [][]string{{"a"}, {"a", "b"}, {"a", "b", "c"}} {
+		s := queued(timed{5, 2, 5, 1, 0}, asked(page, "x", 10, 2, 5))
+		s.Observers, s.Services[0].Observers = observers, nil
+		s.Services[0].Probes, s.Services[0].Signals = nil, s.Services[0].Signals[1:]
+		wantMistakes(t, s.Check, "services[0].signals: no signal of mode page is found within the service's target of 60s, want at least one")
+		s.Services[0].Detect = 3 * time.Minute
+		wantMistakes(t, s.Check)
+		files, bounds, err := Generate(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(bounds) != 1 || bounds[0].Signal != "queue" {
+			t.Errorf("got %v, want the bound of the query alone", bounds)
+		}
+		tests := string(files[TestsFile])
+		if !strings.Contains(tests, "FaultDetected") || strings.Contains(tests, availability) || strings.Contains(tests, "probe_last_run") {
+			t.Errorf("the tests are\n%s", tests)
+		}
+	}
+}

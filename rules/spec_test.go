@@ -236,7 +236,7 @@ func TestSpec_NeedsAnObserverAProbeAndASignalThatPages(t *testing.T) {
 	wantMistakes(t, s.Check, "services[0].signals: no signal of mode page is found within the service's target of 30s, want at least one")
 	s = shop(timed{5, 2, 5, 1, 0})
 	s.Services[0].Probes = nil
-	wantMistakes(t, s.Check, "services[0].signals.availability: no probe watches the service")
+	wantMistakes(t, s.Check, "services[0].signals.availability: no probe watches the service: want a probe of it, or this signal left out, where entries of signals: watch it")
 }
 
 func TestSpec_RefusedBoundIsAMistakeUnderItsPath(t *testing.T) {

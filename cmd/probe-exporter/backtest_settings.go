@@ -113,7 +113,11 @@ func (s *settings) signal(named string, into *backtestSettings) error {
 	all := s.Complete(s.observer)
 	i := slices.IndexFunc(all.Services, func(v collector.Service) bool { return v.Name == service })
 	q := slices.IndexFunc(all.Signals, func(q collector.Query) bool { return q.Service == service && q.Name == name })
-	if i < 0 || q < 0 && name != availabilitySignal && name != latencySignal {
+	known := i >= 0
+	if known {
+		_, known = all.Services[i].Signals[name]
+	}
+	if !known {
 		return fmt.Errorf("%s is not in the configuration, which has: %s", named, strings.Join(s.signals(all), ", "))
 	}
 	said := all.Services[i].Signals[name]
@@ -135,7 +139,11 @@ func (s *settings) signal(named string, into *backtestSettings) error {
 // signals lists what --signal may name.
 func (s *settings) signals(all collector.Settings) (names []string) {
 	for _, v := range all.Services {
-		names = append(names, v.Name+"/"+availabilitySignal, v.Name+"/"+latencySignal)
+		for _, name := range []string{availabilitySignal, latencySignal} {
+			if _, has := v.Signals[name]; has { // a service without a probe has neither
+				names = append(names, v.Name+"/"+name)
+			}
+		}
 	}
 	for _, q := range all.Signals {
 		names = append(names, q.Service+"/"+q.Name)

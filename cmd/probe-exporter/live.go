@@ -74,8 +74,8 @@ func (l living) targets(ctx context.Context) error {
 		}
 	}
 	if len(jobs) == 0 {
-		if len(l.settings.Probes) > 0 {
-			l.wrong = append(l.wrong, l.where("no target has the path "+resultsPath+": nobody reads the results of the probes"))
+		if len(l.settings.Probes)+len(l.settings.Signals) > 0 {
+			l.wrong = append(l.wrong, l.where("no target has the path "+resultsPath+": nobody reads the results of probes and signals"))
 		}
 		return nil
 	}

@@ -430,7 +430,7 @@ func (s *settings) targets() (named, sources int) {
 // hint points to the own schedule where there is none, which is how one who
 // comes from blackbox_exporter begins. It is empty where there is one.
 func (s *settings) hint() string {
-	if len(s.Probes) > 0 {
+	if len(s.Probes)+len(s.Signals) > 0 {
 		return ""
 	}
 	return "Nothing is probed on the own schedule: probes: and services: in the configuration begin one, with thresholds, and alerts by the command rules."

@@ -99,3 +99,54 @@ func TestProofs_HoldTheCapsOfQueries(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// unprobed is a service of which there is nothing but series in Prometheus. MODE is
+// that of its signal, TARGET what the service wants of detection.
+const unprobed = `prometheus: {url: "http://127.0.0.1:1", timeout: 3s, scrape: {interval: 5s, timeout: 1s}, evaluation: {interval: 5s}}
+observers: [a]
+signals:
+- {name: busy, service: shop, expr: 'max by (node) (busy_ratio)', interval: 10s, scrape_interval: 5s}
+services:
+- {name: shop, owner: team-shop, targets: {detect: TARGET}, signals: {busy: {mode: MODE, targets: {detect: 3m}}}}
+`
+
+func TestCheck_AServiceNeedsNoProbeWhereAQueryPages(t *testing.T) {
+	file := write(t, strings.NewReplacer("MODE", "page", "TARGET", "3m").Replace(unprobed))
+	code, stdout, stderr := call(t, "check", "--config.file="+file)
+	if code != 0 || stderr != "" || !strings.Contains(stdout, "\nshop     busy    page  signals[0]  180s ") {
+		t.Errorf("ended with %d: %s%s", code, stdout, stderr)
+	}
+	for _, never := range []string{"availability", "latency", "nothing can be probed", "Nothing is probed"} {
+		if strings.Contains(stdout, never) {
+			t.Errorf("it speaks of %q:\n%s", never, stdout)
+		}
+	}
+	dir := t.TempDir()
+	if code, _, stderr := call(t, "rules", "--config.file="+file, "--output.dir="+dir); code != 0 {
+		t.Fatalf("ended with %d: %s", code, stderr)
+	}
+	tests, err := os.ReadFile(filepath.Join(dir, "tests/onefiveten_test.yml"))
+	if err != nil || !strings.Contains(string(tests), "alertname: FaultDetected") || strings.Contains(string(tests), "signal: availability") {
+		t.Errorf("%v: the tests are\n%s", err, tests)
+	}
+	code, _, stderr = call(t, "backtest", write(t, outages()), "--config.file="+file, "--signal=shop/latency")
+	if want := "--signal: shop/latency is not in the configuration, which has: shop/busy"; code != 1 || !strings.Contains(stderr, want) {
+		t.Errorf("ended with %d: %s\nwant %s", code, stderr, want)
+	}
+}
+
+func TestCheck_AServiceWithoutAProbeKeepsItsTargetAllTheSame(t *testing.T) {
+	for name, c := range map[string]struct{ mode, target, more, want string }{
+		"nobody pages": {"ticket", "3m", "", "services[0].signals: no signal of mode page is found within the service's target of 180s, want at least one"},
+		"too late":     {"page", "1m", "", "services[0].signals: no signal of mode page is found within the service's target of 60s, want at least one"},
+		"availability is written": {"page", "3m", "availability: {mode: page}, ",
+			"services[0].signals.availability: no probe watches the service: want a probe of it, or this signal left out, where entries of signals: watch it"},
+	} {
+		text := strings.NewReplacer("MODE", c.mode, "TARGET", c.target, "signals: {busy", "signals: {"+c.more+"busy").Replace(unprobed)
+		file := write(t, text)
+		code, _, stderr := call(t, "check", "--config.file="+file)
+		if want := file + ":6: " + c.want + "\nprobe-exporter: " + file + " has mistakes: 1\n"; code != 1 || stderr != want {
+			t.Errorf("%s: ended with %d:\n%s", name, code, cmp.Diff(want, stderr))
+		}
+	}
+}

@@ -22,7 +22,7 @@ func (s *settings) unwise(ping func() error) config.Mistakes {
 	warn := func(path, format string, args ...any) {
 		all = append(all, s.places.Mistake(path, s.owned(path, fmt.Sprintf(format, args...))))
 	}
-	if len(s.Modules) == 0 {
+	if len(s.Modules) == 0 && (len(s.Signals) == 0 || len(s.Probes) > 0) {
 		warn("modules", "there is none: nothing can be probed, and every /probe is answered with status 400")
 	}
 	for _, m := range s.missing {
