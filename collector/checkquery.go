@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
@@ -47,6 +48,7 @@ func (q Query) check(r reporter) {
 	r.unless(interval >= time.Second, "interval", "got %s, want 1s or more", q.Interval)
 	r.unless(scraped >= 0, "scrape_interval", "got %s, want 1s or more", q.ScrapeInterval)
 	r.unless(scraped <= interval, "interval", "got %s, want the scrape_interval of %s or more: the same sample would be judged twice", q.Interval, q.ScrapeInterval)
+	r.unless(q.ScrapeTimeout >= 0 && q.ScrapeTakes() <= max(q.Scraped(), 0), "scrape_timeout", "got %s, want 0s to the scrape_interval of %s", q.ScrapeTimeout, model.Duration(q.Scraped()))
 	r.unless(utf8.ValidString(q.Unit), "unit", "got %q, want a text in UTF-8", q.Unit)
 	r.unless(q.MaxSeries >= 1 && q.MaxSeries <= mostSeries, "max_series", "got %d, want 1 to %d", q.MaxSeries, mostSeries)
 	q.Range.check(r.under("range."))

@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -139,7 +138,7 @@ func (q *query) pastOf(entry Query) *job {
 	j := newJob(&pastOfQuery{q.state}, q.rules, 2*q.most)
 	j.about = []any{"service", q.service, "signal", q.name}
 	j.expr, j.starts = q.expr, startsOf(who, strings.Join(q.dimensions, ", "), q.rules)
-	j.scrape, j.limit = cmp.Or(time.Duration(entry.ScrapeInterval), q.interval), q.timeout
+	j.scrape, j.limit = entry.Scraped(), q.timeout
 	j.width, j.unsure = q.most, true
 	return j
 }

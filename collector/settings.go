@@ -49,6 +49,9 @@ const (
 	defaultScrape      = 15 * time.Second
 )
 
+// scrapeTimeout is that of a Prometheus of which nothing is said.
+const scrapeTimeout = 10 * time.Second
+
 // SetDirectory makes the names of files relative to the folder dir.
 func (s *Settings) SetDirectory(dir string) {
 	for _, p := range s.Probes {
@@ -93,6 +96,7 @@ type Query struct {
 	Expr           string         `yaml:"expr"`
 	Interval       model.Duration `yaml:"interval,omitempty"`
 	ScrapeInterval model.Duration `yaml:"scrape_interval,omitempty"` // of what expr reads; default Interval
+	ScrapeTimeout  model.Duration `yaml:"scrape_timeout,omitempty"`  // likewise; default 10s, or ScrapeInterval where that is shorter
 	Baseline       string         `yaml:"baseline,omitempty"`        // a name in baselines
 	Unit           string         `yaml:"unit,omitempty"`
 	Range          Range          `yaml:"range,omitempty"`
@@ -387,6 +391,12 @@ func (r Range) Sigma() (low, high float64) {
 
 // Scraped is the time between two samples of what the expression reads.
 func (q Query) Scraped() time.Duration { return time.Duration(cmp.Or(q.ScrapeInterval, q.Interval)) }
+
+// ScrapeTakes is the longest time until such a sample is there: what is written, or
+// what Prometheus takes where nothing is.
+func (q Query) ScrapeTakes() time.Duration {
+	return cmp.Or(time.Duration(q.ScrapeTimeout), min(scrapeTimeout, q.Scraped()))
+}
 
 // location is the zone of that name, nil (UTC) for none. That of the machine is no
 // zone: observers on several machines would judge by different hours.

@@ -107,10 +107,8 @@ func (c chain) knobs() []knob {
 			func(c *chain, v time.Duration) { c.spec.Prometheus = c.spec.Prometheus.faster(v) },
 		},
 		{
-			"prometheus.scrape.timeout", p.Scrape.Wait() + c.sourceTimeout, p.Scrape.Wait(),
-			func(c *chain, v time.Duration) {
-				c.spec.Prometheus.Scrape.Timeout, c.sourceTimeout = model.Duration(v), min(v, c.sourceTimeout)
-			},
+			"prometheus.scrape.timeout", p.Scrape.Wait(), p.Scrape.Wait(),
+			func(c *chain, v time.Duration) { c.spec.Prometheus.Scrape.Timeout = model.Duration(v) },
 		},
 		{
 			"prometheus.evaluation.delay", time.Duration(p.Evaluation.Delay), time.Duration(p.Evaluation.Delay),
@@ -146,6 +144,7 @@ func (c chain) samplerKnobs() []knob {
 				c.interval, c.timeout = v, min(v, c.timeout)
 				c.source, c.sourceTimeout = min(v, c.source), min(v, c.sourceTimeout)
 			}},
+			{q.Path + ".scrape_timeout", c.sourceTimeout, c.sourceTimeout, func(c *chain, v time.Duration) { c.sourceTimeout = v }},
 			{"the range in " + q.Path + ".expr", c.reach, c.reach, func(c *chain, v time.Duration) { c.reach = v }},
 		}
 	}

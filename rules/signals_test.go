@@ -63,6 +63,11 @@ func TestProve_TheDefaultsOfAQueryReadThirtySecondsBack(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", expr, got, want)
 		}
 	}
+	slow := asked(ticket, "rate(x[30s])", 15, 2, 15)
+	slow.Query.SourceTimeout = dur(10)
+	if b := Prove(queued(timed{5, 2, 5, 1, 0}, slow))[1]; b.Total != dur(174) || b.Cap != .53 || b.Bad != 7 {
+		t.Errorf("of a scrape that may take 10s: got %s, %v, %d, want 174s, .53, 7", b.Total, b.Cap, b.Bad)
+	}
 }
 
 // A service with several probes still has one way for each entry of signals.
@@ -96,6 +101,10 @@ func TestProve_RefusesQueriesAndNamesTheirSettings(t *testing.T) {
 		"interval": {
 			asked(ticket, "queue_length", 35, 2, 35),
 			at + "190s from fault to webhook at best, over the target of 180s: shorten signals[0].interval and scrape_interval from 35s to 33s or less; or give the signal a target of its own: targets.detect of 190s or more",
+		},
+		"scrape_timeout": {
+			change(asked(ticket, "queue_length", 15, 2, 15), func(g *Signal) { g.Query.SourceTimeout, g.Detect = dur(200), dur(170) }),
+			at + "334s from fault to webhook at best, over the target of 170s: shorten signals[0].scrape_timeout from 200s to 36s or less; or give the signal a target of its own: targets.detect of 334s or more",
 		},
 		"page like any other": {
 			change(asked(page, "queue_length", 15, 2, 15), func(g *Signal) { g.Detect = 0 }),

@@ -374,21 +374,15 @@ func (s *settings) spec() rules.Spec {
 }
 
 // query is the timing of the entry that gives a service a signal; nil where none
-// does. The timeout of the scrape that it reads is not known: it is taken to be the
-// one that is, as far as Prometheus would let it.
+// does.
 func (s *settings) query(c collector.Settings, service, name string) *rules.Query {
 	for i, q := range c.Signals {
-		if q.Service != service || q.Name != name {
-			continue
-		}
-		source := time.Duration(q.ScrapeInterval)
-		if source == 0 {
-			source = time.Duration(q.Interval)
-		}
-		return &rules.Query{
-			Path: fmt.Sprintf("signals[%d]", i), Expr: q.Expr,
-			Interval: time.Duration(q.Interval), Timeout: time.Duration(s.Prometheus.Timeout),
-			Source: source, SourceTimeout: min(s.Prometheus.Scrape.Wait(), source),
+		if q.Service == service && q.Name == name {
+			return &rules.Query{
+				Path: fmt.Sprintf("signals[%d]", i), Expr: q.Expr,
+				Interval: time.Duration(q.Interval), Timeout: time.Duration(s.Prometheus.Timeout),
+				Source: q.Scraped(), SourceTimeout: q.ScrapeTakes(),
+			}
 		}
 	}
 	return nil

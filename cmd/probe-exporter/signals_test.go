@@ -32,7 +32,7 @@ func TestCheck_PrintsTheBoundsOfQueries(t *testing.T) {
 shop     availability  page    shop-nodes  60s     49s    13  7   0.5   91 %        P 5s + d_p 2s + (m-1)·P 30s + S 5s + d_s 1s + E 5s + d_e 1s
 shop     busy          page    signals[0]  130s    126s   19  11  0.57  100 %       S_src 0.5s + d_src 0.5s + P_q 10s + d_q 3s + (m-1)·P_q 100s + S 5s + d_s 1s + E 5s + d_e 1s
 shop     latency       ticket  shop-nodes  180s    129s   37  23  0.6   81 %        P 5s + d_p 2s + (m-1)·P 110s + S 5s + d_s 1s + E 5s + d_e 1s
-shop     queue         ticket  signals[1]  180s    171s   13  8   0.6   100 %       S_src 15s + d_src 1s + R 20s + P_q 15s + d_q 3s + (m-1)·P_q 105s + S 5s + d_s 1s + E 5s + d_e 1s
+shop     queue         ticket  signals[1]  180s    180s   13  8   0.6   100 %       S_src 15s + d_src 10s + R 20s + P_q 15s + d_q 3s + (m-1)·P_q 105s + S 5s + d_s 1s + E 5s + d_e 1s
 
 `
 	_, got, _ := strings.Cut(stdout, "\n\n")
@@ -44,14 +44,36 @@ shop     queue         ticket  signals[1]  180s    171s   13  8   0.6   100 %   
 func TestCheck_SaysWhatWouldKeepTheTargetOfAQuery(t *testing.T) {
 	file := write(t, strings.NewReplacer("EXPR", "rate(jobs_total[5m])", "SIGNAL", "{mode: ticket}").Replace(withQueries))
 	code, _, stderr := call(t, "check", "--config.file="+file)
-	want := file + ":10: services[0].signals.queue: signals[1] takes 451s from fault to webhook at best, over the target of 180s: shorten the range in signals[1].expr from 300s to 29s or less; " +
-		"or give the signal a target of its own: targets.detect of 451s or more\n"
+	want := file + ":10: services[0].signals.queue: signals[1] takes 460s from fault to webhook at best, over the target of 180s: shorten the range in signals[1].expr from 300s to 20s or less; " +
+		"or give the signal a target of its own: targets.detect of 460s or more\n"
 	if code != 1 || !strings.HasPrefix(stderr, want) {
 		t.Errorf("ended with %d:\n%s", code, cmp.Diff(want, stderr))
 	}
-	file = write(t, strings.NewReplacer("EXPR", "rate(jobs_total[5m])", "SIGNAL", "{mode: ticket, targets: {detect: 451s}}").Replace(withQueries))
+	file = write(t, strings.NewReplacer("EXPR", "rate(jobs_total[5m])", "SIGNAL", "{mode: ticket, targets: {detect: 460s}}").Replace(withQueries))
 	if code, _, stderr := call(t, "check", "--config.file="+file); code != 0 {
 		t.Errorf("with the target that was named: ended with %d: %s", code, stderr)
+	}
+}
+
+// How long the scrape of what a query reads may take is a term of its bound: what is
+// written, else what Prometheus takes.
+func TestCheck_ReckonsWithTheTimeoutOfTheScrapeThatAQueryReads(t *testing.T) {
+	for written, want := range map[string]string{
+		"":                      "S_src 15s + d_src 10s + R",
+		", scrape_timeout: 1s":  "S_src 15s + d_src 1s + R",
+		", scrape_timeout: 14s": "S_src 15s + d_src 14s + R",
+		", scrape_interval: 7s": "S_src 7s + d_src 7s + R",
+		", scrape_interval: 7s, scrape_timeout: 2500ms": "S_src 7s + d_src 2.5s + R",
+	} {
+		file := write(t, strings.NewReplacer("'EXPR'", "'rate(x[5m])'"+written, "SIGNAL", "{mode: ticket, targets: {detect: 10m}}").Replace(withQueries))
+		if code, stdout, stderr := call(t, "check", "--config.file="+file); code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("%s: ended with %d: %s%s\nwant %s", written, code, stdout, stderr, want)
+		}
+	}
+	file := write(t, strings.NewReplacer("'EXPR'", "'x', scrape_interval: 8s, scrape_timeout: 9s", "SIGNAL", "{}").Replace(withQueries))
+	code, _, stderr := call(t, "check", "--config.file="+file)
+	if want := file + ":8: signals[1].scrape_timeout: got 9s, want 0s to the scrape_interval of 8s\n"; code != 1 || !strings.HasPrefix(stderr, want) {
+		t.Errorf("ended with %d:\n%s", code, cmp.Diff(want, stderr))
 	}
 }
 
