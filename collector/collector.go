@@ -206,6 +206,7 @@ func (c *Collector) build(f force) (*table, changes, error) {
 	}
 	queries, all, err := c.queries(f)
 	next.queries = queries
+	memory := memory{there: f.past != nil, comes: f.past != nil && c.force.past == nil}
 	errs := []error{err}
 	for _, p := range f.settings.Probes {
 		if !f.settings.mine(p, c.observer) {
@@ -225,7 +226,7 @@ func (c *Collector) build(f force) (*table, changes, error) {
 		waiting := map[string]*slotOfTarget{}
 		for _, address := range targets {
 			t := c.target(f.settings, p, plan, address)
-			begin, past := plan.begin(t.state, f.past != nil)
+			begin, past := plan.begin(t.state, memory)
 			all.begin = append(all.begin, begin...)
 			if past != nil {
 				waiting[t.url] = &slotOfTarget{t.state, past}
@@ -334,14 +335,20 @@ func (s Settings) rules(v Service, signal, module string, interval time.Duration
 	return r
 }
 
+// memory says whether there is a Prometheus that remembers, and whether there was
+// none until now.
+type memory struct{ there, comes bool }
+
 // begin gives what must be done so that the state follows the plan. The rules
 // have been tried: a series can be made. Where there are none any more, the
-// series ends. One with a baseline waits for its past, if there is one: what it
-// keeps until then is given, too.
-func (p plan) begin(s *state, past bool) (list []func(), waits *backlog) {
+// series ends. One with a baseline waits for its past, if there is one, and so does
+// one that goes on and is cold yet when a Prometheus comes: what it keeps until then
+// is given, too.
+func (p plan) begin(s *state, past memory) (list []func(), waits *backlog) {
 	for i, r := range p.rules {
 		s.mu.Lock()
 		has, same := s.signals[i].series != nil, s.signals[i].rules == r
+		cold := has && r.cold(s.shown.Load().verdicts[i])
 		s.mu.Unlock()
 		switch {
 		case !p.judged && has:
@@ -351,11 +358,15 @@ func (p plan) begin(s *state, past bool) (list []func(), waits *backlog) {
 			if err != nil {
 				continue
 			}
-			if past && i == ofLatency {
+			if past.there && i == ofLatency {
 				waits = newBacklog(r)
 				fresh.past = waits
 			}
 			list = append(list, func() { s.begin(i, fresh) })
+		case p.judged && past.comes && cold && i == ofLatency:
+			waits = newBacklog(r)
+			waits.withheld = false
+			list = append(list, func() { s.remember(i, waits) })
 		}
 	}
 	return list, waits

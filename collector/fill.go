@@ -65,7 +65,7 @@ func (f *filler) follow(t *table, source Source, jobs []*job) {
 			w.due, w.failures = time.Time{}, 0
 		}
 		if source == nil {
-			w.job.release()
+			w.job.settle(nil) // there is no past to wait for
 		}
 		if w.cancel != nil && (source == nil || !w.job.waits(t)) {
 			w.cancel()

@@ -90,10 +90,12 @@ func (j *judged) release(v verdict) verdict {
 }
 
 // warm tells whether a series that began without its past has no more need of
-// it: its window has filled, and a season there is none.
-func (j *judged) warm(v verdict) bool {
-	return !j.past.withheld && v.Ready && j.rules.baseline.Season != sigma.Daily
-}
+// it.
+func (j *judged) warm(v verdict) bool { return !j.past.withheld && !j.rules.cold(v) }
+
+// cold tells whether its past would tell a series something: until its window has
+// filled, and of a season always.
+func (r rules) cold(v verdict) bool { return !v.Ready || r.baseline.Season == sigma.Daily }
 
 // blank is a series that is made from the past.
 type blank struct {

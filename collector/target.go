@@ -118,6 +118,13 @@ func (s *state) begin(signal int, fresh judged) {
 	s.shown.Store(&p)
 }
 
+// remember lets a signal that is judged keep its samples while its past is read.
+func (s *state) remember(signal int, past *backlog) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.signals[signal].past = past
+}
+
 // run makes the probe that was planned for the instant slot and takes its result
 // in, unless ctx ends first. The probe ends at its deadline, or at the instant
 // until if that comes first. run returns when the prober has.
