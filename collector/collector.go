@@ -61,7 +61,7 @@ func proofOf(proofs []Proof, service, signal string) Proof {
 type Collector struct {
 	observer string
 	logger   log.Logger
-	origin   time.Time
+	clock    *clock
 	columns  []column
 	families *families
 	pool     *sync.Pool
@@ -107,7 +107,7 @@ type key struct{ probe, url string }
 // New makes a collector that probes nothing yet; observer is its name.
 func New(observer string, logger log.Logger) *Collector {
 	c := &Collector{
-		observer: observer, logger: logger, origin: time.Now(), columns: columns(),
+		observer: observer, logger: logger, clock: &clock{origin: time.Now()}, columns: columns(),
 		families: newFamilies(), pool: newPool(), own: newOwnMetrics(), changed: make(chan struct{}, 1),
 		resourced: make(chan struct{}, 1), requeried: make(chan struct{}, 1), zones: zones{},
 	}
@@ -383,10 +383,9 @@ func phase(observer, url, probe string, interval time.Duration) time.Duration {
 	return time.Duration(h.Sum64() % uint64(interval))
 }
 
-// sampleTime is the time that sigma is told. It never goes back, whatever
-// happens to the clock of the machine.
+// sampleTime is the time that sigma is told.
 func (c *Collector) sampleTime(now time.Time) time.Time {
-	return c.origin.Round(0).Add(now.Sub(c.origin))
+	return c.clock.at(now.Round(0), now.Sub(c.clock.origin))
 }
 
 // Metrics are those of the schedule itself, for /metrics.

@@ -42,7 +42,8 @@
 //
 // Timestamps on the page come from the wall clock, since Prometheus compares
 // them with its own. What sigma is told comes from the monotonic clock, since a
-// step back would make it refuse every sample until the time is reached again.
+// step back would make it refuse every sample until the time is reached again
+// (clock.go).
 //
 // Semantics: DETECTION 2 to 4.
 package collector

@@ -48,6 +48,7 @@ type round struct {
 	begun                 time.Time
 	done, series, samples int
 	told                  time.Time
+	skewed                bool // it has been told that clocks differ
 }
 
 func newFiller(c *Collector) *filler { return &filler{c: c, woken: make(chan struct{}, 1)} }
@@ -248,6 +249,21 @@ func (f *filler) progress(w *work, samples int, share float64) {
 	}
 	percent := int(100 * done / float64(f.round.done+len(f.open)))
 	_ = level.Info(f.c.logger).Log("msg", "still reading the past of series", "done", f.round.done, "left", len(f.open), "percent", percent, "samples", f.round.samples)
+}
+
+// mostSkew is how far clocks may differ before somebody is told: the rules compare
+// instants of both.
+const mostSkew = time.Second
+
+// skewed tells once a round that the clock of Prometheus is so far ahead of ours.
+func (f *filler) skewed(ahead time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if ahead.Abs() <= mostSkew || f.round.skewed {
+		return
+	}
+	f.round.skewed = true
+	_ = level.Warn(f.c.logger).Log("msg", "the clock of Prometheus differs from the one of this machine: verdicts look older or younger to the rules than they are", "ahead", ahead)
 }
 
 // fail puts a job off: its series begin without their past. After some failures in

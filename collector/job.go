@@ -50,8 +50,9 @@ type job struct {
 	unsure bool          // the width is not known until there was an answer
 
 	made   map[string]*blank
-	after  time.Time // what lies before has been read
-	values int       // that one question may ask for
+	ahead  time.Duration // of Prometheus' clock before ours
+	after  time.Time     // by that clock: what lies before has been read
+	values int           // that one question may ask for
 }
 
 // newJob has read nothing yet.
@@ -62,13 +63,18 @@ func newJob(o owner, r rules, series int) *job {
 // read asks for the past up to now and puts it in place. It is told what to do
 // after each answer.
 func (j *job) read(ctx context.Context, c *Collector, source Source, tell func(samples int, done float64)) (filled int, err error) {
-	p, end := reachOf(j.rules, j.scrape), time.Now()
+	p := reachOf(j.rules, j.scrape)
+	if j.ahead, err = j.skew(ctx, source); err != nil {
+		return 0, err
+	}
+	c.filler.skewed(j.ahead)
+	end := j.theirs()
 	begun, err := j.begun(ctx, source, end)
 	if err != nil {
 		return 0, err
 	}
 	for _, at := range begun {
-		p = p.since(end.Sub(at), j.rules)
+		p = p.since(end.Sub(at.Add(j.ahead)), j.rules)
 	}
 	for {
 		s, more := p.next(j.after, end, min(mostSteps, j.values/max(j.width, 1)))
@@ -83,11 +89,40 @@ func (j *job) read(ctx context.Context, c *Collector, source Source, tell func(s
 		j.after = s.to
 		tell(j.learn(c, tracks, s.step), p.done(s.to, end))
 		if !s.finest { // what is kept meanwhile may not last
-			end = time.Now()
+			end = j.theirs()
 		}
 	}
 	j.recall(p, begun)
 	return j.settle(j.made), nil
+}
+
+// theirs is the present by the clock of Prometheus. By the wall: what was asked before
+// the machine slept is as old as that.
+func (j *job) theirs() time.Time { return time.Now().Round(0).Add(j.ahead) }
+
+// instantQuery tells the clock of whoever answers it.
+const instantQuery = "time()"
+
+// skew is how far the clock of Prometheus is before ours, as far as the time of an
+// answer tells it. Asked by our clock alone, one that is ahead would keep the newest
+// part of the past to itself, and one that is behind would be asked for its future,
+// where it repeats its last values.
+func (j *job) skew(ctx context.Context, source Source) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, j.limit)
+	defer cancel()
+	before := time.Now().Round(0)
+	points, err := source.Query(ctx, instantQuery)
+	after := time.Now().Round(0)
+	if err != nil || len(points) != 1 || points[0].At.IsZero() {
+		return 0, err
+	}
+	switch at := points[0].At; {
+	case at.After(after):
+		return at.Sub(after), nil
+	case at.Before(before.Truncate(time.Millisecond)):
+		return at.Sub(before), nil
+	}
+	return 0, nil
 }
 
 // ask asks one question within its time.
@@ -132,6 +167,7 @@ func (j *job) learn(c *Collector, tracks []promapi.Track, step time.Duration) (v
 			until = c.sampleTime(now)
 		}
 		for _, s := range track.Samples {
+			s.At = s.At.Add(-j.ahead)
 			at := s.At.Add(shift)
 			if !at.Before(until) {
 				break
