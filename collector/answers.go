@@ -69,7 +69,7 @@ func (s *queryState) take(c *Collector, got answer) {
 		next.lastRun, next.until = seconds(got.ended), got.ended.Add(s.query.stale())
 	}
 	s.shown.Store(&next)
-	c.own.tookQuery(s.query.key(), got.ended.Sub(got.began), refused, len(next.fresh(got.ended)))
+	c.own.tookQuery(s.query.key(), s, got.ended.Sub(got.began), refused, len(next.fresh(got.ended)))
 	s.tell(c, wasUp, next.up, refused)
 }
 

@@ -69,7 +69,7 @@ type queryMetrics struct {
 type present struct {
 	mu      sync.Mutex
 	probes  []string
-	queries []queryKey
+	queries map[queryKey]*queryState
 }
 
 // newOwnMetrics makes the metrics with every reason at 0, so that the first
@@ -148,12 +148,12 @@ func (m queryMetrics) drop(k queryKey) {
 	m.skipped.DeletePartialMatch(labels)
 }
 
-// tookQuery counts a query of a signal that is still there, and what was wrong
-// with its answer.
-func (o ownMetrics) tookQuery(k queryKey, duration time.Duration, refused refusals, series int) {
+// tookQuery counts a query of a signal that is still there, by the same rules, and
+// what was wrong with its answer.
+func (o ownMetrics) tookQuery(k queryKey, s *queryState, duration time.Duration, refused refusals, series int) {
 	o.present.mu.Lock()
 	defer o.present.mu.Unlock()
-	if !slices.Contains(o.present.queries, k) {
+	if o.present.queries[k] != s {
 		return
 	}
 	o.queries.total.WithLabelValues(k.service, k.name).Inc()
@@ -172,17 +172,17 @@ func (o ownMetrics) skipQuery(k queryKey, reason string, n int) {
 	}
 	o.present.mu.Lock()
 	defer o.present.mu.Unlock()
-	if slices.Contains(o.present.queries, k) {
+	if o.present.queries[k] != nil {
 		o.queries.skipped.WithLabelValues(k.service, k.name, reason).Add(float64(n))
 	}
 }
 
-// followQueries drops the series of signals that are gone, and makes those of the present ones. The lock is held.
+// followQueries drops the series of signals that are gone, and makes those of the
+// present ones. The lock is held.
 func (o ownMetrics) followQueries(before, after []*query) {
-	o.present.queries = nil
 	states := map[queryKey]*queryState{}
+	o.present.queries = states
 	for _, q := range after {
-		o.present.queries = append(o.present.queries, q.key())
 		states[q.key()] = q.state
 		o.queries.begin(q.key())
 	}

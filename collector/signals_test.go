@@ -562,6 +562,26 @@ func TestSignal_ThatIsGoneLeavesNothing(t *testing.T) {
 	})
 }
 
+// An answer that comes in while a reload changes the rules is no answer to the new
+// ones: what it counted would be said of series that nobody has judged yet.
+func TestSignal_AnAnswerToRulesOfBeforeIsNotCounted(t *testing.T) {
+	c := New("a", log.NewNopLogger())
+	if err := c.Apply(parse(t, queue), nil, ofQueue, &lake{}); err != nil {
+		t.Fatal(err)
+	}
+	old, now := c.table.Load().queries[0].state, time.Now()
+	if err := c.Apply(parse(t, strings.Replace(queue, "floor: 1", "floor: 2", 1)), nil, ofQueue, &lake{}); err != nil {
+		t.Fatal(err)
+	}
+	old.take(c, answer{began: now, ended: now, points: points(map[string]float64{"n1": 5})})
+	if n := testutil.ToFloat64(c.own.queries.total.WithLabelValues("shop", "queue")); n != 0 {
+		t.Errorf("counted %v queries, want none", n)
+	}
+	if n := testutil.ToFloat64(c.own.queries.series.WithLabelValues("shop", "queue")); n != 0 {
+		t.Errorf("signal_series is %v, want 0", n)
+	}
+}
+
 func TestSignal_EveryReasonIsThereFromTheBeginning(t *testing.T) {
 	c := New("a", log.NewNopLogger())
 	if err := c.Apply(parse(t, queue), nil, ofQueue, &lake{}); err != nil {
