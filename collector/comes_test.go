@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -116,6 +117,47 @@ func TestFill_AReloadAsksNobodyWhoWasNamedBefore(t *testing.T) {
 		pass(10 * time.Second)
 		if len(old.questions()) != 1 || len(fresh.questions()) == 0 {
 			t.Errorf("the old one was asked %d times, the new one %d times, want the rest", len(old.questions()), len(fresh.questions()))
+		}
+	})
+}
+
+// A Prometheus that answers, but slowly, must not keep a verdict longer than none
+// would.
+func TestFill_NobodyWaitsLongerForThePastThanWithoutOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text := "observers: [a]\nservices: [{name: shop, owner: o}]\nbaselines: {default: {window: 40m, min_samples: 30, hold: 16m}}\nprobes:\n"
+		for i := range 100 {
+			text += fmt.Sprintf("- {name: p%d, service: shop, module: fake, interval: 5s, targets: [n]}\n", i)
+		}
+		p := &past{series: []map[string]string{{"instance": "n"}}, value: calm, wait: 1900 * time.Millisecond}
+		f := &fake{}
+		f.set(func(context.Context, string) probe.Result { return good(100 * time.Millisecond) })
+		c, _ := remembering(t, text, f, p)
+		for _, at := range []time.Duration{30 * time.Second, 160 * time.Second, 20 * time.Minute} {
+			pass(at)
+			ready, waits := 0, 0
+			for _, target := range c.table.Load().targets {
+				if target.state.shown.Load().verdicts[ofLatency].Ready {
+					ready++
+				}
+				if target.state.signals[ofLatency].past != nil {
+					waits++
+				}
+			}
+			switch at {
+			case 30 * time.Second:
+				if ready == 100 || waits == 0 {
+					t.Fatalf("%d are ready and %d wait after 30s, want it to take longer", ready, waits)
+				}
+			case 160 * time.Second:
+				if ready != 100 {
+					t.Errorf("%d of 100 are ready, want all, as without a Prometheus", ready)
+				}
+			default:
+				if ready != 100 || waits != 0 {
+					t.Errorf("%d of 100 are ready, and %d wait still; want the end", ready, waits)
+				}
+			}
 		}
 	})
 }

@@ -24,6 +24,7 @@ const mostBacklog = 1000
 // backlog are the newest live samples of a series that waits for its past.
 type backlog struct {
 	withheld bool // it is not judged until its past is there
+	seen     int  // all that were kept, those too that were dropped again
 	most     int
 	samples  []sample
 }
@@ -41,6 +42,7 @@ type sample struct {
 
 // add keeps a sample, in the place of the oldest if there are too many.
 func (l *backlog) add(s sample) {
+	l.seen++
 	if len(l.samples) == l.most {
 		copy(l.samples, l.samples[1:])
 		l.samples = l.samples[:l.most-1]
@@ -57,16 +59,20 @@ func (l *backlog) first() (time.Time, bool) {
 }
 
 // take judges a live sample as add does, unless the series waits for its past:
-// then it is kept, and there is no verdict.
+// then it is kept, and there is no verdict. It waits no longer than it would take to
+// be judged without a past: a Prometheus that is slow must not be worse than none.
 func (j *judged) take(at time.Time, value, start float64, before verdict) (verdict, error) {
 	if j.past == nil || math.IsNaN(value) || math.IsInf(value, 0) {
 		return j.add(at, value, start, before)
 	}
 	j.past.add(sample{at, value, start})
-	if j.past.withheld {
+	switch {
+	case !j.past.withheld:
+		return j.add(at, value, start, before)
+	case j.past.seen <= j.rules.baseline.MinSamples:
 		return before, nil
 	}
-	return j.add(at, value, start, before)
+	return j.release(before), nil
 }
 
 // replay gives the samples that were kept to a series that has its past. Those
