@@ -126,7 +126,7 @@ func TestFill_AReloadAsksNobodyWhoWasNamedBefore(t *testing.T) {
 func TestFill_NobodyWaitsLongerForThePastThanWithoutOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		text := "observers: [a]\nservices: [{name: shop, owner: o}]\nbaselines: {default: {window: 40m, min_samples: 30, hold: 16m}}\nprobes:\n"
-		for i := range 100 {
+		for i := range 300 {
 			text += fmt.Sprintf("- {name: p%d, service: shop, module: fake, interval: 5s, targets: [n]}\n", i)
 		}
 		p := &past{series: []map[string]string{{"instance": "n"}}, value: calm, wait: 1900 * time.Millisecond}
@@ -146,16 +146,16 @@ func TestFill_NobodyWaitsLongerForThePastThanWithoutOne(t *testing.T) {
 			}
 			switch at {
 			case 30 * time.Second:
-				if ready == 100 || waits == 0 {
+				if ready == 300 || waits == 0 {
 					t.Fatalf("%d are ready and %d wait after 30s, want it to take longer", ready, waits)
 				}
 			case 160 * time.Second:
-				if ready != 100 {
-					t.Errorf("%d of 100 are ready, want all, as without a Prometheus", ready)
+				if ready != 300 {
+					t.Errorf("%d of 300 are ready, want all, as without a Prometheus", ready)
 				}
 			default:
-				if ready != 100 || waits != 0 {
-					t.Errorf("%d of 100 are ready, and %d wait still; want the end", ready, waits)
+				if ready != 300 || waits != 0 {
+					t.Errorf("%d of 300 are ready, and %d wait still; want the end", ready, waits)
 				}
 			}
 		}
