@@ -34,7 +34,7 @@ func parseUnix(text string) (t time.Time, ok bool, err error) {
 		return t, false, nil
 	}
 	if seconds > latest {
-		return t, false, errors.New("the timestamp " + shorten(text) + " is beyond the year 2106; are these milliseconds? Want seconds")
+		return t, false, errors.New("the timestamp " + shorten(text) + " is in milliseconds, or beyond the year 2106")
 	}
 	nanos, ok := int64(0), true
 	if dotted {

@@ -15,6 +15,9 @@ import (
 // Forms are the forms of a timestamp that are read, for messages.
 const Forms = "unix seconds such as 1700000000 or 1700000000.25, RFC 3339 such as 2023-11-14T22:13:20Z, or 2023-11-14 22:13:20[.25]"
 
+// columns are those of a line, for messages.
+const columns = "timestamp,value or timestamp,value,label"
+
 // maxRecord is how many bytes one line may have: an unclosed quote would read the
 // rest of the file into one field.
 const maxRecord = 64 << 10
@@ -49,6 +52,7 @@ type Reader struct {
 	FirstAt int    // line of the first of them
 
 	csv   *csv.Reader
+	text  *bufio.Reader
 	limit *limited
 	zone  *time.Location
 	begun bool
@@ -63,12 +67,17 @@ func NewReader(r io.Reader, zone *time.Location) *Reader {
 	text := bufio.NewReaderSize(limit, maxRecord)
 	c := csv.NewReader(text)
 	c.FieldsPerRecord, c.ReuseRecord = -1, true
-	return &Reader{csv: c, limit: limit, zone: zone}
+	return &Reader{csv: c, text: text, limit: limit, zone: zone}
 }
 
 // Read gives the next sample. A value that is empty, NaN or infinite is given as
 // it is: it is for sigma to refuse. An error names the line.
 func (r *Reader) Read() (Sample, error) {
+	if !r.begun {
+		if err := foreign(r.text); err != nil {
+			return Sample{}, err
+		}
+	}
 	for {
 		r.limit.from0 = r.csv.InputOffset()
 		record, err := r.csv.Read()
@@ -100,7 +109,7 @@ func (r *Reader) skip(err error) error {
 	var line *lineError
 	switch {
 	case errors.As(err, &quotes):
-		line = &lineError{quotes.StartLine, quotes.Err}
+		line = &lineError{quotes.StartLine, fmt.Errorf("%w; want %s", quotes.Err, columns)}
 	case !errors.As(err, &line):
 		return err
 	}
@@ -121,7 +130,7 @@ type lineError struct {
 
 // Error is part of error.
 func (e *lineError) Error() string {
-	return fmt.Sprintf("line %d: %v; want timestamp,value or timestamp,value,label with a timestamp in %s", e.line, e.err, Forms)
+	return fmt.Sprintf("line %d: %v", e.line, e.err)
 }
 
 // Unwrap is what errors.As looks through.
@@ -129,11 +138,14 @@ func (e *lineError) Unwrap() error { return e.err }
 
 // sample reads one record.
 func (r *Reader) sample(record []string) (s Sample, err error) {
+	if other := strings.IndexAny(record[0], ";\t|"); other >= 0 {
+		return s, fmt.Errorf("the columns are set apart by %q; want commas: %s", record[0][other], columns)
+	}
 	if len(record) < 2 || len(record) > 3 {
-		return s, fmt.Errorf("got %d columns", len(record))
+		return s, fmt.Errorf("columns: got %d, want %s", len(record), columns)
 	}
 	if s.At, err = ParseTime(strings.TrimSpace(record[0]), r.zone); err != nil {
-		return s, err
+		return s, fmt.Errorf("%w; want %s", err, Forms)
 	}
 	if s.Value, err = parseValue(strings.TrimSpace(record[1])); err != nil {
 		return s, err
@@ -142,6 +154,18 @@ func (r *Reader) sample(record []string) (s Sample, err error) {
 		s.Label, err = parseLabel(strings.TrimSpace(record[2]))
 	}
 	return s, err
+}
+
+// foreign tells what is no text that can be read. Nothing is used up.
+func foreign(text *bufio.Reader) error {
+	begin, _ := text.Peek(2) // an error comes again
+	switch string(begin) {
+	case "\x1f\x8b":
+		return errors.New("this is compressed by gzip; want CSV: zcat FILE | probe-exporter backtest -")
+	case "\xff\xfe", "\xfe\xff":
+		return errors.New("this is UTF-16; want CSV in UTF-8: iconv -f UTF-16 -t UTF-8 FILE | probe-exporter backtest -")
+	}
+	return nil
 }
 
 // isHeader tells whether a first line that is no sample names the columns: nothing

@@ -76,26 +76,34 @@ func TestReader_GivesWhatIsNoNumberForSigmaToRefuse(t *testing.T) {
 	}
 }
 
+// What messages end with.
+const (
+	wantColumns = "; want timestamp,value or timestamp,value,label"
+	wantForms   = "; want " + Forms
+)
+
 // bad are lines that are no samples, and what is said of each.
 var bad = map[string]string{
-	"1700000000":                   "got 1 columns",
+	"1700000000":                   "columns: got 1, want timestamp,value or timestamp,value,label",
 	"1,2,3":                        `the label is "3", want 1 in a fault and 0 elsewhere`,
-	"1,2,0,4":                      "got 4 columns",
-	"1700000000;5":                 "got 1 columns",
+	"1,2,0,4":                      "columns: got 4, want timestamp,value or timestamp,value,label",
+	"1700000000;5":                 "the columns are set apart by ';'; want commas: timestamp,value or timestamp,value,label",
+	"1700000000\t5":                `the columns are set apart by '\t'; want commas: timestamp,value or timestamp,value,label`,
+	"1700000000;5,25":              "the columns are set apart by ';'; want commas: timestamp,value or timestamp,value,label",
 	"1,x":                          `the value is "x", want a number`,
 	"1,1 000":                      `the value is "1 000", want a number`,
-	"1700000000000,1":              "the timestamp 1700000000000 is beyond the year 2106; are these milliseconds? Want seconds",
-	"2023-02-29 00:00:00,1":        `the timestamp is "2023-02-29 00:00:00"`,
-	"2023-00-10 00:00:00,1":        `the timestamp is "2023-00-10 00:00:00"`,
-	"2023-01-10 24:00:00,1":        `the timestamp is "2023-01-10 24:00:00"`,
-	"2023-01-10 00:00,1":           `the timestamp is "2023-01-10 00:00"`,
-	"2023-01-10T00:00:00+0100,1":   `the timestamp is "2023-01-10T00:00:00+0100"`,
-	"10/01/2023 00:00:00,1":        `the timestamp is "10/01/2023 00:00:00"`,
-	"1.7e9,1":                      `the timestamp is "1.7e9"`,
-	"1700000000.,1":                `the timestamp is "1700000000."`,
-	",1":                           `the timestamp is ""`,
-	strings.Repeat("9", 99) + ",1": `the timestamp is "9999999999999999999999999999999999999999…"`,
-	`1,"2" x`:                      `extraneous or missing " in quoted-field`,
+	"1700000000000,1":              "the timestamp 1700000000000 is in milliseconds, or beyond the year 2106" + wantForms,
+	"2023-02-29 00:00:00,1":        `the timestamp is "2023-02-29 00:00:00"` + wantForms,
+	"2023-00-10 00:00:00,1":        `the timestamp is "2023-00-10 00:00:00"` + wantForms,
+	"2023-01-10 24:00:00,1":        `the timestamp is "2023-01-10 24:00:00"` + wantForms,
+	"2023-01-10 00:00,1":           `the timestamp is "2023-01-10 00:00"` + wantForms,
+	"2023-01-10T00:00:00+0100,1":   `the timestamp is "2023-01-10T00:00:00+0100"` + wantForms,
+	"10/01/2023 00:00:00,1":        `the timestamp is "10/01/2023 00:00:00"` + wantForms,
+	"1.7e9,1":                      `the timestamp is "1.7e9"` + wantForms,
+	"1700000000.,1":                `the timestamp is "1700000000."` + wantForms,
+	",1":                           `the timestamp is ""` + wantForms,
+	strings.Repeat("9", 99) + ",1": `the timestamp is "9999999999999999999999999999999999999999…"` + wantForms,
+	`1,"2" x`:                      `extraneous or missing " in quoted-field` + wantColumns,
 }
 
 func TestReader_NamesTheLineAndTheForms(t *testing.T) {
@@ -105,7 +113,7 @@ func TestReader_NamesTheLineAndTheForms(t *testing.T) {
 		if err == nil {
 			_, err = r.Read()
 		}
-		want := "line 4: " + what + "; want timestamp,value or timestamp,value,label with a timestamp in " + Forms
+		want := "line 4: " + what
 		if err == nil || err.Error() != want {
 			t.Errorf("%s:\n got %v\nwant %s", line, err, want)
 		}
@@ -232,4 +240,22 @@ func FuzzReader(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What a file of another kind is, is told before its bytes are taken for lines,
+// whether or not bad lines are skipped.
+func TestReader_NamesAFileOfAnotherKind(t *testing.T) {
+	for text, want := range map[string]string{
+		"\x1f\x8b\x08\x00":        "this is compressed by gzip; want CSV: zcat FILE | probe-exporter backtest -",
+		"\xff\xfe1\x00,\x001\x00": "this is UTF-16; want CSV in UTF-8: iconv -f UTF-16 -t UTF-8 FILE | probe-exporter backtest -",
+	} {
+		r := NewReader(strings.NewReader(text), nil)
+		r.SkipBad = true
+		if _, err := r.Read(); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if _, err := NewReader(strings.NewReader("1"), nil).Read(); err == nil || !strings.HasPrefix(err.Error(), "line 1: ") {
+		t.Errorf("one byte: got %v", err)
+	}
 }

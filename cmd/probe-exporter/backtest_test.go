@@ -151,7 +151,7 @@ func TestBacktest_EndsWithOneOnAMistake(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for args, want := range map[string]string{
 		"none.csv":                      "probe-exporter: open none.csv: no such file",
-		bad:                             bad + ": line 3: got 1 columns; want timestamp,value or timestamp,value,label with a timestamp in unix seconds",
+		bad:                             bad + ": line 3: the columns are set apart by ';'; want commas: timestamp,value",
 		write(t, ""):                    "there is no sample",
 		good + " --fault.window=20s":    "fault window 20s is shorter than the interval 30s; samples every 30s need --fault.window=1m30s or more",
 		good + " --k=20":                "k 20 cannot be reached: of 120 samples",
