@@ -41,9 +41,6 @@ const (
 	firstSteps = 100 // that tell the interval
 )
 
-// errSingle is that of a source without a step.
-var errSingle = errors.New("one sample does not tell the interval: give --interval")
-
 // Run reads all of the source, judges it by the settings and by every other k and
 // cap of the report, and keeps a fixed amount of memory. each is called for every
 // sample that was taken, in order, with what the settings alone say of it; its
@@ -53,20 +50,35 @@ func Run(from Source, s Settings, each func(Row) error) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	step, err := medianStep(head)
 	if s.Interval == 0 {
-		if s.Interval = medianStep(head); s.Interval == 0 {
-			return nil, errSingle
+		if err != nil {
+			return nil, err
 		}
+		s.Interval = step
 	}
 	lanes, err := newLanes(s)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w%s", err, early(head[0].At))
 	}
 	lanes[0].each = each
 	if err := feed(lanes, head, from); err != nil {
 		return nil, err
 	}
-	return newReport(s, lanes), nil
+	r := newReport(s, lanes)
+	if r.Step = step; r.Samples == 0 {
+		return nil, errors.New("no sample could be taken: " + Refusals(r.Refused))
+	}
+	return r, nil
+}
+
+// early asks about instants that are those of other numbers: a value, or the days
+// that a spreadsheet counts, make a timestamp soon after 1970.
+func early(first time.Time) string {
+	if first.Unix()/(365*24*3600) != 0 {
+		return ""
+	}
+	return "; the first sample is of " + first.UTC().Format(time.DateTime) + ": are its timestamps unix seconds?"
 }
 
 // readHead gives the samples that tell the interval.
@@ -87,23 +99,27 @@ func readHead(from Source) (head []Sample, err error) {
 	return head, nil
 }
 
-// medianStep is the median of the steps forward; 0: there is none.
-func medianStep(head []Sample) time.Duration {
+// medianStep is the median of the steps forward. Samples that hardly go forward
+// have none: they are refused one by one, and what is left says nothing.
+func medianStep(head []Sample) (time.Duration, error) {
 	var steps []time.Duration
 	for i := 1; i < len(head); i++ {
 		if step := head[i].At.Sub(head[i-1].At); step > 0 {
 			steps = append(steps, step)
 		}
 	}
-	if len(steps) == 0 {
-		return 0
+	if len(head) == 1 {
+		return 0, errors.New("one sample does not tell the interval: give --interval")
+	}
+	if late := len(head) - 1 - len(steps); 4*late >= len(head)-1 {
+		return 0, fmt.Errorf("%d of the first %d samples are not later than the one before; want one series, sorted by time, the oldest first", late, len(head))
 	}
 	slices.Sort(steps)
 	median := steps[len(steps)/2]
 	if median > 100*time.Millisecond { // what is finer is jitter
 		median = median.Round(time.Millisecond)
 	}
-	return median
+	return median, nil
 }
 
 // newLanes makes one lane for the settings, and one for each other k and cap of
@@ -249,28 +265,39 @@ func reachable(s Settings) error {
 // hint says what would be long enough for samples so far apart.
 func hint(s Settings) string {
 	var longer []string
-	f := s.Fault
-	for n := 1; n <= 240; n++ {
-		if f.Window = time.Duration(n) * s.Interval; f.Window >= time.Second && f.Bad(s.Interval) > 0 {
-			break
-		}
+	if d := faultWindow(s); d > s.Fault.Window {
+		longer = append(longer, "--fault.window="+model.Duration(d).String())
 	}
-	if s.Fault.Window < f.Window && f.Window <= 24*time.Hour {
-		longer = append(longer, "--fault.window="+model.Duration(f.Window).String())
-	}
-	wide := s
-	for n := 2; n < 1e5 && !s.Availability; n++ {
-		wide.Baseline.Window = max(time.Duration(n)*s.Interval, time.Minute)
-		wide.Baseline.Hold = min(s.Baseline.Hold, wide.Baseline.Window/2)
-		if reachable(wide) == nil {
-			break
-		}
-	}
-	if s.Baseline.Window < wide.Baseline.Window {
-		longer = append(longer, "--window="+model.Duration(wide.Baseline.Window).String())
+	if d := window(s); d > s.Baseline.Window {
+		longer = append(longer, "--window="+model.Duration(d).String())
 	}
 	if longer == nil {
 		return ""
 	}
 	return fmt.Sprintf("; samples every %s need %s or more", model.Duration(s.Interval), strings.Join(longer, " and "))
+}
+
+// faultWindow is the shortest one in which the fault can fire; 0: there is none.
+func faultWindow(s Settings) time.Duration {
+	f := s.Fault
+	for n := 1; n <= 240; n++ {
+		if f.Window = time.Duration(n) * s.Interval; f.Window >= time.Second && f.Window <= 24*time.Hour && f.Cap < 1 && f.Bad(s.Interval) > 0 {
+			return f.Window
+		}
+	}
+	return 0
+}
+
+// window is the shortest one of a baseline that k and min_samples can be reached
+// in; 0: there is none.
+func window(s Settings) time.Duration {
+	hold := s.Baseline.Hold
+	for n := 2; n < 1e5 && !s.Availability; n++ {
+		s.Baseline.Window = max(time.Duration(n)*s.Interval, time.Minute)
+		s.Baseline.Hold = min(hold, s.Baseline.Window/2)
+		if reachable(s) == nil {
+			return s.Baseline.Window
+		}
+	}
+	return 0
 }

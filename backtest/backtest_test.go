@@ -221,6 +221,15 @@ func TestRun_SaysWhatItCannotDo(t *testing.T) {
 	wide.Baseline.MinSamples = 200
 	high.Baseline.K = 11
 	long.Baseline.Hold = time.Hour
+	far, never, certain, down := half(), half(), half(), half()
+	far.Baseline.K, never.Baseline.MinSamples, certain.Fault.Cap = 1e9, 1e6, 1
+	down.Availability = true
+	backward, double, days := hours(1), hours(1), hours(1)
+	slices.Reverse(backward)
+	for i := range double {
+		double[i].At = double[i/2*2].At
+		days[i].At = time.Unix(0, int64(45000e9)+int64(float64(i)*30/86400*1e9))
+	}
 	for _, c := range []struct {
 		what    string
 		samples []Sample
@@ -233,9 +242,19 @@ func TestRun_SaysWhatItCannotDo(t *testing.T) {
 		{"wide", hours(1), wide, "min_samples is 200: a window of 1h holds 120 samples every 30s, and 60 while a fault is kept out for 30m; samples every 30s need --window=2h10m30s or more"},
 		{"high", hours(1), high, "k 11 cannot be reached: of 120 samples, those of a window of 1h every 30s, none is 10.863 standard deviations off or more; samples every 30s need --window=1h1m30s or more"},
 		{"long", hours(1), long, "hold is 1h0m0s, want at most 30m0s, half of the window of 1h0m0s"},
+		{"backward", backward, one, "100 of the first 101 samples are not later than the one before; want one series, sorted by time, the oldest first"},
+		{"double", double, one, "50 of the first 101 samples are not later than the one before"},
+		{"days", days, one, "; the first sample is of 1970-01-01 12:30:00: are its timestamps unix seconds?"},
+		{"no number", []Sample{{At: begin, Value: math.NaN()}, {At: begin.Add(time.Second), Value: 1e101}}, half(), "no sample could be taken: 2 without a finite value up to 1e100"},
+		{"a value", hours(1), down, "the value at 2026-03-02T00:00:00Z is 20, want 1 for a failed probe and 0 for a good one"},
+		{"far", hours(1), far, "k is 1e+09, want 0 to 1e6"},
+		{"never", hours(1), never, "min_samples is 1000000: a window of 1h holds 120 samples every 30s, and 60 while a fault is kept out for 30m"},
+		{"certain", hours(1), certain, "floor 0.5 and cap 1: want 0 <= floor <= cap < 1"},
 	} {
 		if _, err := Run(&made{samples: c.samples}, c.s, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s:\n got %v\nwant %s", c.what, err, c.want)
+		} else if hints := strings.Count(c.want, "need --"); strings.Count(err.Error(), "need --") != hints {
+			t.Errorf("%s: got %v, which hints at what would not be enough", c.what, err)
 		}
 	}
 	want := errors.New("enough")
@@ -507,5 +526,50 @@ func TestRun_KeepsTheSameMemoryForAnyNumberOfRows(t *testing.T) {
 				t.Errorf("%d rows hold %d bytes, want %d at most", c.rows, most-before, bound)
 			}
 		})
+	}
+}
+
+// What makes a page worth little stands on it; a page of a good file has no such
+// line.
+func TestReport_NamesWhatIsSuspicious(t *testing.T) {
+	every := half()
+	every.Interval = time.Second
+	shuffled := hours(3)
+	for i := range shuffled {
+		shuffled[i].At = begin.Add(time.Duration(i*7919%len(shuffled)) * 30 * time.Second)
+	}
+	early, up := hours(2), hours(2)
+	for i := range early {
+		early[i].At = time.Unix(int64(30*i), 0)
+		up[i].Value = 1
+	}
+	down := Settings{Availability: true, Fault: sigma.Fault{Window: 5 * time.Minute, Floor: .05, Cap: .5, MinAnomalies: 2, K: 3, Clear: 3}}
+	for _, c := range []struct {
+		samples []Sample
+		s       Settings
+		want    []string
+	}{
+		{hours(2), half(), nil},
+		{shuffled, half(), []string{"more samples are out of order or double than were taken; want one series, sorted by time, the oldest first"}},
+		{hours(2), every, []string{"the interval is 1s, and the first samples are 30s apart"}},
+		{early, half(), []string{"the first sample is of 1970-01-01 00:00:00: are its timestamps unix seconds?"}},
+		{up, down, []string{"most probes have failed; of probe_success, which is 1 for a good one, take 1 - probe_success"}},
+	} {
+		if c.s.Interval == 0 {
+			c.s.Interval = 30 * time.Second
+		}
+		var out bytes.Buffer
+		if err := run(t, c.samples, c.s).WriteText(&out, Page{Wanted: Rate{1, time.Hour}}); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for line := range strings.Lines(out.String()) {
+			if what, ok := strings.CutPrefix(line, "suspicious: "); ok {
+				got = append(got, strings.TrimSpace(what))
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Error(diff)
+		}
 	}
 }

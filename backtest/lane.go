@@ -2,6 +2,7 @@ package backtest
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -80,7 +81,7 @@ type lane struct {
 	refusal  error
 	score    *sigma.Score    // nil: there is none
 	each     func(Row) error // nil: nobody is told
-	err      error           // that of each
+	err      error           // that of each, or of a value that cannot be
 
 	Outcome
 	samples     uint64
@@ -105,6 +106,10 @@ func (l *lane) add(s Sample) {
 	}
 	j, err := l.series.Add(s.At, s.Value)
 	if err != nil {
+		return
+	}
+	if l.settings.Availability && s.Value != 0 && s.Value != 1 {
+		l.err = fmt.Errorf("the value at %s is %v, want 1 for a failed probe and 0 for a good one", s.At.Format(time.RFC3339), s.Value)
 		return
 	}
 	step := l.step(s.At)

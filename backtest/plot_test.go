@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,13 +38,17 @@ func TestPlot_NamesThePartsThatThereAre(t *testing.T) {
 	for i := range plain {
 		plain[i].Label = Unlabelled
 	}
+	up := slices.Clone(plain)
+	for i := range up {
+		up[i].Value = flagOf(i%400 == 0)
+	}
 	for what, c := range map[string]struct {
 		samples []Sample
 		s       Settings
 		there   int // of the parts
 	}{
 		"all": {hours(30, 5, 20.5), s, 7}, "healthy": {plain, s, 4}, "warm-up": {plain[:10], s, 2}, "one": {plain[:1], s, 2},
-		"availability": {plain, Settings{Availability: true, Fault: sigma.Fault{Window: 5 * time.Minute, Floor: .05, Cap: .5, MinAnomalies: 2, K: 3, Clear: 3}}, -1},
+		"availability": {up, Settings{Availability: true, Fault: sigma.Fault{Window: 5 * time.Minute, Floor: .05, Cap: .5, MinAnomalies: 2, K: 3, Clear: 3}}, -1},
 	} {
 		svg := drawn(t, c.samples, c.s, "svg", nil)
 		words := texts(t, svg)

@@ -10,8 +10,9 @@ import (
 
 // Report is what one can decide from.
 type Report struct {
-	Settings    Settings // the interval filled in
-	Samples     uint64   // that were taken
+	Settings    Settings      // the interval filled in
+	Step        time.Duration // the median of the first steps; 0: they tell none
+	Samples     uint64        // that were taken
 	First, Last time.Time
 	Refused     sigma.Refused
 	Labelled    bool

@@ -75,6 +75,24 @@ func (t *sheet) head() {
 	if r.Own.Judged == 0 {
 		t.printf("no sample was judged: never came %d in the %s before one\n", r.Settings.Baseline.MinSamples, span(r.Settings.Baseline.Window))
 	}
+	t.suspicions()
+}
+
+// suspicions names what makes the rest of the page worth little.
+func (t *sheet) suspicions() {
+	r := t.report
+	if late := r.Refused.OutOfOrder + r.Refused.Duplicate; late > r.Samples {
+		t.printf("suspicious: more samples are out of order or double than were taken; want one series, sorted by time, the oldest first\n")
+	}
+	if every := r.Settings.Interval; r.Step > 0 && (r.Step >= 2*every || every >= 2*r.Step) {
+		t.printf("suspicious: the interval is %s, and the first samples are %s apart\n", span(every), span(r.Step))
+	}
+	if note := early(r.First); note != "" {
+		t.printf("suspicious%s\n", strings.Replace(note, "; ", ": ", 1))
+	}
+	if r.Settings.Availability && 2*r.Own.Anomalies > r.Own.Judged {
+		t.printf("suspicious: most probes have failed; of probe_success, which is 1 for a good one, take 1 - probe_success\n")
+	}
 }
 
 // Title names a plot.
@@ -125,7 +143,7 @@ func Refusals(r sigma.Refused) string {
 		n    uint64
 		what string
 	}{
-		{r.NotFinite, "without a finite value"}, {r.OutOfOrder, "out of order"}, {r.Duplicate, "of an instant that there was already"}, {r.Time, "of an impossible time"},
+		{r.NotFinite, "without a finite value up to 1e100"}, {r.OutOfOrder, "out of order"}, {r.Duplicate, "of an instant that there was already"}, {r.Time, "of an impossible time"},
 	} {
 		if c.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))

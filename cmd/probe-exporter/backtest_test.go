@@ -75,7 +75,7 @@ func TestBacktest_PrintsEverySample(t *testing.T) {
 	if len(lines) != 3602 || lines[0] != "timestamp,value,mean,stddev,upper,lower,anomaly,fault_probability,fault" || lines[1] != "2026-03-02T01:00:00+01:00,20,,,,,,," {
 		t.Errorf("got %d lines, the first are %q", len(lines), lines[:2])
 	}
-	if want := "probe-exporter: " + file + ": refused: 1 without a finite value, 1 out of order\n"; stderr != want {
+	if want := "probe-exporter: " + file + ": refused: 1 without a finite value up to 1e100, 1 out of order\n"; stderr != want {
 		t.Errorf("got %q, want %q", stderr, want)
 	}
 	_, stdout, _ = call(t, "backtest", file, "--format=json", "--score")
@@ -242,7 +242,8 @@ func TestBacktest_TakesTheSettingsOfASignal(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "an anomaly is beyond mean ± 5·σ of the last 1h") {
 		t.Errorf("ended with %d: %s%s", code, stdout, stderr)
 	}
-	code, stdout, stderr = call(t, "backtest", file, "--config.file="+config, "--signal=shop/availability", "--fault.window=5m")
+	up := write(t, "1772409600,0\n1772409630,1\n1772409660,0\n1772409690,0\n")
+	code, stdout, stderr = call(t, "backtest", up, "--config.file="+config, "--signal=shop/availability", "--fault.window=5m")
 	if code != 0 || !strings.Contains(stdout, "an anomaly is a failed probe; a fault is more than 5 % to 10 % of them in 5m") {
 		t.Errorf("ended with %d: %s%s", code, stdout, stderr)
 	}
