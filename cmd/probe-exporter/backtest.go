@@ -38,6 +38,8 @@ type backtesting struct {
 	rate                    backtest.Rate
 	skipBad, score          bool
 	progress, progressGiven bool
+	plotGiven, rangeGiven   bool
+	queryGiven              []*given // flags that go with a query alone
 
 	changes []func(*backtest.Settings) // what flags change of the settings
 }
@@ -52,6 +54,19 @@ CSV is timestamp,value[,label] with or without a header; timestamps are unix sec
   probe-exporter backtest --prometheus.url=http://127.0.0.1:9090 --query='max(queue_length)' --from=14d --step=15s
   probe-exporter backtest --config.file=probe-exporter.yml --signal=shop/queue --from=14d --k=4
   zcat old.csv.gz | probe-exporter backtest - --format=csv > judged.csv`
+
+// given tells whether a flag was written.
+type given struct {
+	name string
+	is   bool
+}
+
+// ofQuery marks a flag that a CSV has no use for.
+func (b *backtesting) ofQuery(name string, flag *kingpin.FlagClause) *kingpin.FlagClause {
+	g := &given{name: name}
+	b.queryGiven = append(b.queryGiven, g)
+	return flag.IsSetByUser(&g.is)
+}
 
 // defineBacktest declares the command.
 func (a *app) defineBacktest(k *kingpin.Application) {
@@ -70,13 +85,13 @@ func (a *app) defineBacktest(k *kingpin.Application) {
 
 // defineInput declares where samples come from.
 func (b *backtesting) defineInput(c *kingpin.CmdClause) {
-	c.Flag("prometheus.url", "Prometheus that --query is asked of; that of the configuration by default.").PlaceHolder("URL").StringVar(&b.url)
-	c.Flag("http.config.file", "File with the http_config for --prometheus.url; that of the configuration by default.").PlaceHolder("FILE").StringVar(&b.http)
-	declareDuration(c, "prometheus.timeout", "Time for one question.", &b.timeout).Default("30s")
+	b.ofQuery("prometheus.url", c.Flag("prometheus.url", "Prometheus that --query is asked of; that of the configuration by default.").PlaceHolder("URL")).StringVar(&b.url)
+	b.ofQuery("http.config.file", c.Flag("http.config.file", "File with the http_config for --prometheus.url; that of the configuration by default.").PlaceHolder("FILE")).StringVar(&b.http)
+	b.ofQuery("prometheus.timeout", declareDuration(c, "prometheus.timeout", "Time for one question.", &b.timeout).Default("30s"))
 	c.Flag("query", "Expression that gives one series.").PlaceHolder("PROMQL").StringVar(&b.query)
-	c.Flag("from", "Begin of --query: a timestamp, or how long ago.").Default("7d").StringVar(&b.from)
-	c.Flag("to", "End of --query: a timestamp, or how long ago.").Default("0s").StringVar(&b.to)
-	declareDuration(c, "step", "Time between two values of --query; the interval of the --signal, else 15s.", &b.step)
+	b.ofQuery("from", c.Flag("from", "Begin of --query: a timestamp, or how long ago.").Default("7d")).StringVar(&b.from)
+	b.ofQuery("to", c.Flag("to", "End of --query: a timestamp, or how long ago.").Default("0s")).StringVar(&b.to)
+	b.ofQuery("step", declareDuration(c, "step", "Time between two values of --query; the interval of the --signal, else 15s.", &b.step))
 	c.Flag("signal", "Take baseline and fault from this signal of the configuration, and its expression where neither CSV nor --query is given.").PlaceHolder("SERVICE/NAME").StringVar(&b.signal)
 	c.Flag("skip-bad", "Leave out and count lines that are no samples, instead of ending at the first.").BoolVar(&b.skipBad)
 	declare(c, "timezone", "Zone of timestamps that name none, of the hours of a season, and of what is printed; UTC by default.", "a name such as Asia/Shanghai", func(text string) (ok bool) {
@@ -103,12 +118,14 @@ func (b *backtesting) defineBaseline(c *kingpin.CmdClause) {
 		if !(s.Baseline.Low < s.Baseline.High) {
 			s.Baseline.High = math.Inf(1)
 		}
+		b.rangeGiven = true
 		return &s.Baseline.Low
 	})
 	b.number(c, "range.max", "Greatest value that there can be.", func(s *backtest.Settings) *float64 {
 		if !(s.Baseline.Low < s.Baseline.High) {
 			s.Baseline.Low = math.Inf(-1)
 		}
+		b.rangeGiven = true
 		return &s.Baseline.High
 	})
 }
@@ -132,7 +149,7 @@ func (b *backtesting) defineOutput(c *kingpin.CmdClause) {
 	}).Default("1/20d")
 	declare(c, "format", "summary, or csv or json with every sample: "+strings.Join(backtest.Columns(true), ",")+".", "summary, csv or json", oneOf(&b.format, "summary", "csv", "json")).Default("summary")
 	c.Flag("score", "Tell how unusual each sample is, and by which feature.").BoolVar(&b.score)
-	c.Flag("plot", "Draw values, band, anomalies and faults into this file, by its end as SVG or PNG.").PlaceHolder("FILE.svg|FILE.png").StringVar(&b.plot)
+	c.Flag("plot", "Draw values, band, anomalies and faults into this file, by its end as SVG or PNG.").PlaceHolder("FILE.svg|FILE.png").IsSetByUser(&b.plotGiven).StringVar(&b.plot)
 	c.Flag("progress", "Tell how far it is: a bar where standard error is a terminal, which is the default there, else a line every 10s.").IsSetByUser(&b.progressGiven).BoolVar(&b.progress)
 }
 
@@ -181,14 +198,17 @@ func declareDuration(c flagging, name, help string, into *time.Duration) *kingpi
 
 // usage refuses what the parser cannot.
 func (b *backtesting) usage() error {
+	i := slices.IndexFunc(b.queryGiven, func(g *given) bool { return g.is })
 	switch {
 	case b.csv != "" && b.query != "":
 		return errors.New("backtest: got a CSV and --query, want one of them")
 	case b.csv == "" && b.query == "" && b.signal == "":
 		return errors.New("backtest: want a CSV file, - for standard input, --query or --signal")
-	case b.csv != "" && b.url != "":
-		return errors.New("backtest: --prometheus.url goes with --query or --signal, not with a CSV")
-	case b.plot != "" && plotFormat(b.plot) == "":
+	case b.csv != "" && i >= 0:
+		return fmt.Errorf("backtest: --%s goes with --query or --signal, not with a CSV", b.queryGiven[i].name)
+	case b.csv == "" && b.skipBad:
+		return errors.New("backtest: --skip-bad goes with a CSV, not with --query or --signal")
+	case b.plotGiven && plotFormat(b.plot) == "":
 		return fmt.Errorf("--plot: want a name that ends in .svg or .png, got %q", b.plot)
 	case b.signal != "" && !strings.Contains(b.signal, "/"):
 		return fmt.Errorf("--signal: want service/name, got %q", b.signal)

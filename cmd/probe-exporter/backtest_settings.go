@@ -48,6 +48,9 @@ func (a *app) backtestSettings() (*backtestSettings, error) {
 	if s.Baseline.Hold < 0 { // a hold that nobody chose follows a shorter window
 		s.Baseline.Hold = min(held, s.Baseline.Window/2)
 	}
+	if v := s.Baseline; b.rangeGiven && !(v.Low < v.High) {
+		return nil, fmt.Errorf("--range.min and --range.max: the range is %v to %v, want the least value below the greatest", v.Low, v.High)
+	}
 	if b.csv != "" {
 		return s, nil
 	}
