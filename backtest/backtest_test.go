@@ -320,6 +320,14 @@ func TestReport_AdvisesTheLeastThatKeepsToTheRate(t *testing.T) {
 			t.Errorf("%s: got k %v, %v, want %v", text, o.K, ok, want)
 		}
 	}
+	// With labels only false alerts count against it.
+	r.Labelled = true
+	for i, wrong := range []int{200, 3, 0, 0} {
+		r.ByK[i].False = wrong
+	}
+	if o, ok := r.KFor(Rate{1, 20 * 24 * time.Hour}); !ok || o.K != 2.5 {
+		t.Errorf("with labels: got k %v, %v, want 2.5", o.K, ok)
+	}
 	for _, text := range []string{"", "1", "/d", "1/", "1/x", "-1/d", "NaN/d", "Inf/d", "1/0d", "1/20"} {
 		if r, err := ParseRate(text); err == nil {
 			t.Errorf("%q was taken for %v", text, r)

@@ -39,11 +39,16 @@ type Outcome struct {
 }
 
 // PerDay is how many alerts a day of judged time had.
-func (o Outcome) PerDay() float64 {
+func (o Outcome) PerDay() float64 { return o.daily(o.Alerts) }
+
+// FalsePerDay is how many of them touched no labelled window.
+func (o Outcome) FalsePerDay() float64 { return o.daily(o.False) }
+
+func (o Outcome) daily(n int) float64 {
 	if o.Time <= 0 {
 		return 0
 	}
-	return float64(o.Alerts) / (o.Time.Hours() / 24)
+	return float64(n) / (o.Time.Hours() / 24)
 }
 
 // Episode is one fault: its first bad sample, the sample that made it a fault,

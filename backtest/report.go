@@ -56,24 +56,33 @@ func newReport(s Settings, lanes []*lane) *Report {
 	return r
 }
 
-// KFor is the smallest k with no more alerts than wanted, at the cap of the
-// settings; false: there is none.
-func (r *Report) KFor(wanted Rate) (Outcome, bool) { return within(r.ByK, wanted) }
+// KFor is the smallest k that keeps to a rate, at the cap of the settings; false:
+// there is none.
+func (r *Report) KFor(wanted Rate) (Outcome, bool) { return r.within(r.ByK, wanted) }
 
-// CapFor is the smallest cap with no more alerts than wanted, at the k of the
-// settings; false: there is none.
-func (r *Report) CapFor(wanted Rate) (Outcome, bool) { return within(r.ByCap, wanted) }
+// CapFor is the smallest cap that does, at the k of the settings; false: there is
+// none.
+func (r *Report) CapFor(wanted Rate) (Outcome, bool) { return r.within(r.ByCap, wanted) }
 
-// FloorFor is the lowest floor with no more alerts than wanted, at the k of the
-// settings; false: there is none. Where e is mostly 0 its threshold is the floor,
-// and another cap changes nothing.
-func (r *Report) FloorFor(wanted Rate) (Outcome, bool) { return within(r.ByFloor, wanted) }
+// FloorFor is the lowest floor that does, at the k of the settings; false: there
+// is none. Where e is mostly 0 its threshold is the floor, and another cap changes
+// nothing.
+func (r *Report) FloorFor(wanted Rate) (Outcome, bool) { return r.within(r.ByFloor, wanted) }
 
 // within finds the first that keeps to the rate.
-func within(all []Outcome, wanted Rate) (Outcome, bool) {
-	i := slices.IndexFunc(all, func(o Outcome) bool { return o.Refusal == "" && o.Time > 0 && o.PerDay() <= wanted.PerDay() })
+func (r *Report) within(all []Outcome, wanted Rate) (Outcome, bool) {
+	i := slices.IndexFunc(all, func(o Outcome) bool { return o.Refusal == "" && o.Time > 0 && r.counted(o) <= wanted.PerDay() })
 	if i < 0 {
 		return Outcome{}, false
 	}
 	return all[i], true
+}
+
+// counted is the rate of an outcome that is held against the wanted one: an alert
+// that the labels ask for is none too many.
+func (r *Report) counted(o Outcome) float64 {
+	if r.Labelled {
+		return o.FalsePerDay()
+	}
+	return o.PerDay()
 }

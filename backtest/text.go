@@ -201,7 +201,11 @@ func (t *sheet) advice() {
 	if r.Own.Judged == 0 {
 		return
 	}
-	t.printf("\nFor %s (%s a day) at most:\n", t.Wanted, figure(t.Wanted.PerDay()))
+	what := ""
+	if r.Labelled {
+		what = " false alerts"
+	}
+	t.printf("\nFor %s (%s a day)%s at most:\n", t.Wanted, figure(t.Wanted.PerDay()), what)
 	at := ""
 	if !r.Settings.Availability {
 		at = " with k " + figure(r.Own.K)
@@ -209,7 +213,7 @@ func (t *sheet) advice() {
 	}
 	t.advise(r.CapFor, "cap", func(o Outcome) float64 { return o.Cap }, r.ByCap, at)
 	if _, ok := r.CapFor(t.Wanted); !ok {
-		t.advise(r.FloorFor, "floor", func(o Outcome) float64 { return o.Floor }, r.ByFloor, at+" and a cap of no less")
+		t.advise(r.FloorFor, "floor", func(o Outcome) float64 { return o.Floor }, r.ByFloor, at+" and the cap as high")
 	}
 	t.doubt()
 }
@@ -217,7 +221,7 @@ func (t *sheet) advice() {
 // advise tells the least of one setting that keeps to the wanted rate.
 func (t *sheet) advise(find func(Rate) (Outcome, bool), name string, of func(Outcome) float64, all []Outcome, at string) {
 	if o, ok := find(t.Wanted); ok {
-		t.printf("  %s %s%s (%s a day)\n", name, figure(of(o)), at, figure(o.PerDay()))
+		t.printf("  %s %s%s (%s a day)\n", name, figure(of(o)), at, figure(t.report.counted(o)))
 		return
 	}
 	t.printf("  no %s up to %s%s\n", name, figure(of(all[len(all)-1])), at)
@@ -230,7 +234,7 @@ func (t *sheet) doubt() {
 	judged := t.report.Own.Time
 	if wanted := t.Wanted.PerDay(); wanted > 0 && judged.Hours()/24*wanted < zero {
 		need := time.Duration(zero / wanted * 24 * float64(time.Hour)).Round(time.Hour)
-		t.printf("  %s are little for that: without any alert the true rate may still be %s a day (95 %%); %s would show it.\n",
+		t.printf("  %s is little for that: without any such alert the true rate may still be %s a day (95 %%); %s would show it.\n",
 			span(judged), figure(zero/(judged.Hours()/24)), span(need))
 	}
 }

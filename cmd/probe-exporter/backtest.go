@@ -142,7 +142,7 @@ func (b *backtesting) defineFault(c *kingpin.CmdClause) {
 
 // defineOutput declares what is printed.
 func (b *backtesting) defineOutput(c *kingpin.CmdClause) {
-	declare(c, "rate", "Alerts that are wanted at most.", "alerts/time such as 1/20d", func(text string) (ok bool) {
+	declare(c, "rate", "Alerts that are wanted at most; of labelled samples false ones.", "alerts/time such as 1/20d", func(text string) (ok bool) {
 		var err error
 		b.rate, err = backtest.ParseRate(text)
 		return err == nil
