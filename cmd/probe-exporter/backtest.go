@@ -245,6 +245,8 @@ func (a *app) backtest(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("backtest: interrupted after %d samples", p.rows.Load())
+	case err != nil && in.csv == nil && strings.Contains(err.Error(), in.name): // it names the query already
+		return err
 	case err != nil:
 		return fmt.Errorf("%s: %w", in.name, err)
 	}
@@ -402,7 +404,7 @@ func pastInstant(flag, text string, now time.Time, zone *time.Location) (time.Ti
 func (b *backtesting) httpConfig() (*pconfig.HTTPClientConfig, error) {
 	c, _, err := pconfig.LoadHTTPConfigFile(b.http)
 	if err != nil {
-		return nil, fmt.Errorf("--http.config.file: %w", err)
+		return nil, fmt.Errorf("--http.config.file: %s: %w", b.http, err)
 	}
 	c.SetDirectory(filepath.Dir(b.http))
 	return c, nil

@@ -167,7 +167,7 @@ func TestBacktest_EndsWithOneOnAMistake(t *testing.T) {
 		"--query=up --prometheus.url=x":       `url: got "x", want http://host:port`,
 		"--query=up --prometheus.url=http://127.0.0.1:1 --from=yesterday":         `--from: the timestamp is "yesterday"; want how long ago, such as 14d, or unix seconds`,
 		"--query=up --prometheus.url=http://127.0.0.1:1 --from=1d --to=2d":        "--from, --to and --step: from ",
-		"--query=up --prometheus.url=http://127.0.0.1:1 --http.config.file=x.yml": "--http.config.file: open x.yml",
+		"--query=up --prometheus.url=http://127.0.0.1:1 --http.config.file=x.yml": "--http.config.file: x.yml: open x.yml",
 	} {
 		if code, stdout, stderr := call(t, append([]string{"backtest"}, strings.Fields(args)...)...); code != 1 || stdout != "" || !strings.Contains(stderr, want) {
 			t.Errorf("%s: ended with %d: %s%s, want %q", args, code, stdout, stderr, want)
@@ -224,7 +224,7 @@ func TestBacktest_AsksPrometheus(t *testing.T) {
 	url, _ = past(t, 7)
 	config := write(t, "prometheus: {url: \""+url+"\", http_config: {basic_auth: {username: me, password: topsecret}}}\n")
 	code, stdout, stderr = call(t, "backtest", "--config.file="+config, "--query=queue", "--from=1h")
-	want := `probe-exporter: queue: queue gives several series: {node="n0"}, {node="n1"}, {node="n2"}, {node="n3"}, {node="n4"} and 2 more; want one: name the labels of one in the selector, or aggregate, such as max(…)` + "\n"
+	want := `probe-exporter: queue gives several series: {node="n0"}, {node="n1"}, {node="n2"}, {node="n3"}, {node="n4"} and 2 more; want one: name the labels of one in the selector, or aggregate, such as max(…)` + "\n"
 	if code != 1 || stdout != "" || stderr != want {
 		t.Errorf("ended with %d: %s%s", code, stdout, stderr)
 	}
