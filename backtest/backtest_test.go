@@ -175,7 +175,7 @@ func TestRun_FaultsAndLabels(t *testing.T) {
 	if !w.Found || !w.Start.Equal(begin.Add(3*time.Hour)) || !w.End.Equal(w.Start.Add(15*time.Minute-30*time.Second)) || w.Delay != f.Start.Sub(w.Start) || w.Delay <= 0 || w.Delay > 3*time.Minute {
 		t.Errorf("got %+v for the fault %+v", w, f)
 	}
-	if !f.FirstBad.Equal(w.Start) || f.E <= f.ThetaE || f.Open || f.Duration() < 10*time.Minute || f.Value < 35 || f.Mean > 22 {
+	if !f.FirstBad.Equal(w.Start) || f.E <= f.ThetaE || f.Open || f.Lasted < 10*time.Minute || f.Value < 35 || f.Mean > 22 {
 		t.Errorf("got %+v", f)
 	}
 	if last := r.Faults[3]; !last.Open || !last.End.Equal(samples[len(samples)-1].At) {
@@ -579,5 +579,20 @@ func TestReport_NamesWhatIsSuspicious(t *testing.T) {
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Error(diff)
 		}
+	}
+}
+
+// What nobody has seen is in no figure: an alert that was on before a gap, and
+// ends behind it, has not lasted for the whole of the gap.
+func TestRun_AGapIsInNoFigure(t *testing.T) {
+	samples := hours(6, 5.75)
+	for i, s := range hours(6) {
+		s.At = s.At.Add(10 * 24 * time.Hour)
+		samples = append(samples, s)
+		samples[i].Label = Unlabelled
+	}
+	r := run(t, samples, half())
+	if len(r.Faults) != 1 || r.Own.Longest > 15*time.Minute || r.Faults[0].Lasted != r.Own.Longest || r.Own.InAlert > 16*time.Minute {
+		t.Errorf("got %+v, %+v, want one alert of a quarter of an hour", r.Own, r.Faults)
 	}
 }

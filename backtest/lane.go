@@ -58,13 +58,14 @@ type Episode struct {
 	Open                 bool // it lasts at the end of the samples, where End is
 	Labelled             bool // some of it is labelled as faulty
 
+	// Lasted is the time from Start to End, a gap counted as one interval: nobody
+	// knows what was in it.
+	Lasted time.Duration
+
 	Value, Mean, StdDev float64 // at Start
 	E, ThetaE           float64
 	Finding             sigma.Finding // the greatest score since FirstBad, with the settings' Score
 }
-
-// Duration is how long the alert would have lasted.
-func (e Episode) Duration() time.Duration { return e.End.Sub(e.Start) }
 
 // Window is a run of samples that are labelled as faulty.
 type Window struct {
@@ -133,7 +134,7 @@ func (l *lane) add(s Sample) {
 			l.InAlert += step
 		}
 	}
-	l.follow(&row)
+	l.follow(&row, step)
 	if s.Label != Unlabelled {
 		l.compare(&row)
 	}
@@ -159,7 +160,10 @@ func (l *lane) step(at time.Time) time.Duration {
 }
 
 // follow keeps the present fault.
-func (l *lane) follow(r *Row) {
+func (l *lane) follow(r *Row, step time.Duration) {
+	if l.inFault {
+		l.episode.Lasted += step
+	}
 	if r.FirstBad.IsZero() || r.FirstBad.Equal(r.At) {
 		l.best = sigma.Finding{}
 	}
@@ -185,7 +189,7 @@ func (l *lane) follow(r *Row) {
 func (l *lane) leave(at time.Time, open bool) {
 	e := l.episode
 	e.End, e.Open = at, open
-	l.inFault, l.Longest = false, max(l.Longest, e.Duration())
+	l.inFault, l.Longest = false, max(l.Longest, e.Lasted)
 	if !e.Labelled && l.labelled {
 		l.False++
 	}
@@ -195,11 +199,11 @@ func (l *lane) leave(at time.Time, open bool) {
 	}
 	shortest := 0
 	for i, other := range l.episodes {
-		if other.Duration() < l.episodes[shortest].Duration() {
+		if other.Lasted < l.episodes[shortest].Lasted {
 			shortest = i
 		}
 	}
-	if e.Duration() > l.episodes[shortest].Duration() {
+	if e.Lasted > l.episodes[shortest].Lasted {
 		l.episodes = append(slices.Delete(l.episodes, shortest, shortest+1), e)
 	}
 }

@@ -34,7 +34,7 @@ func (r *Report) WriteText(w io.Writer, p Page) error {
 	t.head()
 	t.table("K", r.ByK, func(o Outcome) (float64, bool) { return o.K, o.K == r.Own.K })
 	if r.Settings.Availability {
-		t.table("CAP", r.ByCap, func(o Outcome) (float64, bool) { return o.Cap, o.Cap == r.Own.Cap })
+		t.table("FLOOR", r.ByFloor, func(o Outcome) (float64, bool) { return o.Floor, o.Floor == r.Own.Floor })
 	}
 	t.advice()
 	t.faults()
@@ -265,7 +265,7 @@ func (t *sheet) faults() {
 			if e.Open {
 				end = "lasts"
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s", t.clock(e.FirstBad), t.clock(e.Start), end, span(e.Duration()), figure(e.Value), figure(e.E), figure(e.ThetaE))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s", t.clock(e.FirstBad), t.clock(e.Start), end, span(e.Lasted), figure(e.Value), figure(e.E), figure(e.ThetaE))
 			if r.Settings.Score {
 				fmt.Fprint(w, "\t", evidence(e.Finding))
 			}
@@ -279,7 +279,7 @@ func longest(all []Episode, n int) []Episode {
 	for len(all) > n {
 		shortest := 0
 		for i, e := range all {
-			if e.Duration() < all[shortest].Duration() {
+			if e.Lasted < all[shortest].Lasted {
 				shortest = i
 			}
 		}
