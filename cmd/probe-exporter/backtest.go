@@ -39,6 +39,7 @@ type backtesting struct {
 	skipBad, score          bool
 	progress, progressGiven bool
 	plotGiven, rangeGiven   bool
+	intervalGiven           bool
 	queryGiven              []*given // flags that go with a query alone
 
 	changes []func(*backtest.Settings) // what flags change of the settings
@@ -87,7 +88,7 @@ func (a *app) defineBacktest(k *kingpin.Application) {
 func (b *backtesting) defineInput(c *kingpin.CmdClause) {
 	b.ofQuery("prometheus.url", c.Flag("prometheus.url", "Prometheus that --query is asked of; that of the configuration by default.").PlaceHolder("URL")).StringVar(&b.url)
 	b.ofQuery("http.config.file", c.Flag("http.config.file", "File with the http_config for --prometheus.url; that of the configuration by default.").PlaceHolder("FILE")).StringVar(&b.http)
-	b.ofQuery("prometheus.timeout", declareDuration(c, "prometheus.timeout", "Time for one question.", &b.timeout).Default("30s"))
+	b.ofQuery("prometheus.timeout", declareDuration(c, "prometheus.timeout", "Time for one question (30s).", &b.timeout).Default("30s"))
 	c.Flag("query", "Expression that gives one series.").PlaceHolder("PROMQL").StringVar(&b.query)
 	b.ofQuery("from", c.Flag("from", "Begin of --query: a timestamp, or how long ago.").Default("7d")).StringVar(&b.from)
 	b.ofQuery("to", c.Flag("to", "End of --query: a timestamp, or how long ago.").Default("0s")).StringVar(&b.to)
@@ -106,7 +107,10 @@ func (b *backtesting) defineInput(c *kingpin.CmdClause) {
 // configuration says of the signal.
 func (b *backtesting) defineBaseline(c *kingpin.CmdClause) {
 	declare(c, "kind", "What a sample is: a value, judged against its own past, or availability, 1 for a failed probe and 0 for a good one.", "value or availability", oneOf(&b.kind, "value", "availability")).PlaceHolder("value")
-	b.duration(c, "interval", "Time between two samples; the median of the first 100 steps by default, and --step of a query.", func(s *backtest.Settings) *time.Duration { return &s.Interval })
+	b.duration(c, "interval", "Time between two samples; the median of the first 100 steps by default, and --step of a query.", func(s *backtest.Settings) *time.Duration {
+		b.intervalGiven = true
+		return &s.Interval
+	})
 	b.duration(c, "window", "What came before is remembered this long (1h).", func(s *backtest.Settings) *time.Duration { return &s.Baseline.Window })
 	b.number(c, "k", "Standard deviations between mean and threshold (3).", func(s *backtest.Settings) *float64 { return &s.Baseline.K })
 	b.count(c, "min-samples", "No threshold with fewer samples (30).", func(s *backtest.Settings) *int { return &s.Baseline.MinSamples })

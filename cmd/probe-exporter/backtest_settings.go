@@ -54,6 +54,9 @@ func (a *app) backtestSettings() (*backtestSettings, error) {
 	if b.csv != "" {
 		return s, nil
 	}
+	if b.intervalGiven && b.step > 0 && b.step != s.Interval {
+		return nil, fmt.Errorf("--interval and --step: got %s and %s; the interval of a query is its step, give one of them", model.Duration(s.Interval), model.Duration(b.step))
+	}
 	if s.Interval = cmp.Or(b.step, s.Interval, 15*time.Second); s.query == "" {
 		return nil, fmt.Errorf("--signal: %s has no expression: give a CSV or --query", b.signal)
 	}
