@@ -94,7 +94,7 @@ func readHead(from Source) (head []Sample, err error) {
 		head = append(head, s)
 	}
 	if len(head) == 0 {
-		return nil, errors.New("there is no sample")
+		return nil, errors.New("there is no sample; want lines of " + columns)
 	}
 	return head, nil
 }
@@ -262,10 +262,21 @@ func reachable(s Settings) error {
 	return nil
 }
 
-// hint says what would be long enough for samples so far apart.
+// hint says what would be enough for samples so far apart, if anything is.
 func hint(s Settings) string {
+	every := model.Duration(s.Interval)
+	most := sigma.MaxSlots * s.Interval
+	d := faultWindow(s)
+	switch {
+	case s.Interval >= time.Millisecond && s.Fault.Window > most:
+		return fmt.Sprintf("; samples every %s need --fault.window=%s or less", every, model.Duration(most))
+	case d == 0 && s.Fault.Window < s.Interval:
+		return fmt.Sprintf("; samples every %s are too far apart for any fault window", every)
+	case d == 0:
+		return ""
+	}
 	var longer []string
-	if d := faultWindow(s); d > s.Fault.Window {
+	if d > s.Fault.Window {
 		longer = append(longer, "--fault.window="+model.Duration(d).String())
 	}
 	if d := window(s); d > s.Baseline.Window {
@@ -274,7 +285,7 @@ func hint(s Settings) string {
 	if longer == nil {
 		return ""
 	}
-	return fmt.Sprintf("; samples every %s need %s or more", model.Duration(s.Interval), strings.Join(longer, " and "))
+	return fmt.Sprintf("; samples every %s need %s or more", every, strings.Join(longer, " and "))
 }
 
 // faultWindow is the shortest one in which the fault can fire; 0: there is none.

@@ -224,6 +224,8 @@ func TestRun_SaysWhatItCannotDo(t *testing.T) {
 	far, never, certain, down := half(), half(), half(), half()
 	far.Baseline.K, never.Baseline.MinSamples, certain.Fault.Cap = 1e9, 1e6, 1
 	down.Availability = true
+	rare, dense := half(), half()
+	rare.Interval, dense.Interval = 24*time.Hour, 10*time.Millisecond
 	backward, double, days := hours(1), hours(1), hours(1)
 	slices.Reverse(backward)
 	for i := range double {
@@ -247,6 +249,8 @@ func TestRun_SaysWhatItCannotDo(t *testing.T) {
 		{"days", days, one, "; the first sample is of 1970-01-01 12:30:00: are its timestamps unix seconds?"},
 		{"no number", []Sample{{At: begin, Value: math.NaN()}, {At: begin.Add(time.Second), Value: 1e101}}, half(), "no sample could be taken: 2 without a finite value up to 1e100"},
 		{"a value", hours(1), down, "the value at 2026-03-02T00:00:00Z is 20, want 1 for a failed probe and 0 for a good one"},
+		{"rare", hours(1), rare, "fault window 3m0s is shorter than the interval 24h0m0s; samples every 1d are too far apart for any fault window"},
+		{"dense", hours(1), dense, "fault window 3m0s holds more than 3600 intervals of 10ms; samples every 10ms need --fault.window=36s or less"},
 		{"far", hours(1), far, "k is 1e+09, want 0 to 1e6"},
 		{"never", hours(1), never, "min_samples is 1000000: a window of 1h holds 120 samples every 30s, and 60 while a fault is kept out for 30m"},
 		{"certain", hours(1), certain, "floor 0.5 and cap 1: want 0 <= floor <= cap < 1"},
