@@ -4,9 +4,17 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/onefiveten/onefiveten/e2e/nab"
+)
+
+// The figures of two detectors are held against others: D has to be exactly what
+// was published for it, and what ships is to be better.
+const (
+	yardstick = "detector D"
+	shipped   = "sigma.Score"
 )
 
 // published are the scores of detector D on the 28 files, by profile, and exactly
@@ -30,38 +38,83 @@ func (b *bench) nab(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.say.Line("\nNumenta Anomaly Benchmark, %d files: score by profile at the threshold that is best for it; 0 says nothing, 100 is perfect", len(files))
-	b.say.Line("  %-36s %12s %12s %12s   %s", "detector", "standard", "low FP", "low FN", "thresholds")
-	for _, d := range nab.Detectors() {
-		scores, thresholds := row(lines, d.Name)
-		b.say.Line("  %-36s %s   %s", d.Name, scores, thresholds)
-	}
-	b.tellPublished(lines)
+	b.say.Line("\nNumenta Anomaly Benchmark, %s: score by profile; 0 says nothing, 100 is perfect", described(files))
+	b.table(lines, "best threshold of all files; it", func(l nab.Line) (float64, string) { return l.Score, fmt.Sprintf("%.4f", l.Threshold) })
+	b.table(lines, "thresholds of other folders", func(l nab.Line) (float64, string) { return l.FolderLeftOut, "" })
+	b.table(lines, "thresholds of the other half; least", func(l nab.Line) (float64, string) {
+		return l.Halves, fmt.Sprintf("%.1f", l.LeastOfHalves)
+	})
+	b.tellGoals(files, lines)
 	return nil
 }
 
-// row are the scores of a detector under every profile, and where they are had.
-func row(lines []nab.Line, detector string) (scores, thresholds string) {
-	var s, t []string
-	for _, l := range lines {
-		if l.Detector == detector {
-			s, t = append(s, fmt.Sprintf("%12.7f", l.Score)), append(t, fmt.Sprintf("%.4f", l.Threshold))
-		}
+// described tells which files there are.
+func described(files []nab.File) string {
+	var folders []string
+	windows := 0
+	for _, f := range files {
+		folders, windows = append(folders, f.Folder()), windows+len(f.Windows)
 	}
-	return strings.Join(s, " "), strings.Join(t, ", ")
+	return fmt.Sprintf("%d files with %d windows (%s)", len(files), windows, strings.Join(slices.Compact(folders), ", "))
 }
 
-// tellPublished holds the shipped score against the published figures.
-func (b *bench) tellPublished(lines []nab.Line) {
-	const shipped = "sigma.Score"
-	apart := 0.
-	for _, l := range lines {
-		if l.Detector == shipped {
+// table prints one figure of every detector under every profile, with a remark.
+func (b *bench) table(lines []nab.Line, what string, figure func(nab.Line) (float64, string)) {
+	b.say.Line("  %-38s %12s %12s %12s", what, "standard", "low FP", "low FN")
+	for _, d := range nab.Detectors() {
+		var scores, remarks []string
+		for _, l := range lines {
+			if l.Detector != d.Name {
+				continue
+			}
+			score, remark := figure(l)
+			scores, remarks = append(scores, fmt.Sprintf("%12s", digits(score))), append(remarks, remark)
+		}
+		b.say.Line("%s", strings.TrimRight(fmt.Sprintf("    %-36s %s   %s", d.Name, strings.Join(scores, " "), strings.Join(remarks, " ")), " "))
+	}
+}
+
+// digits writes a score.
+func digits(score float64) string {
+	if math.IsNaN(score) {
+		return "–"
+	}
+	return fmt.Sprintf("%.7f", score)
+}
+
+// tellGoals holds detector D against the published figures, which are for the files
+// that come with this repository, and what ships against detector D.
+func (b *bench) tellGoals(files []nab.File, lines []nab.Line) {
+	d, ours := of(lines, yardstick), of(lines, shipped)
+	if own, err := nab.Own(); err == nil && described(own) == described(files) {
+		apart := 0.
+		for _, l := range d {
 			apart = max(apart, math.Abs(l.Score-published()[l.Profile]))
 		}
+		b.say.Line("  %s and its published figures: greatest difference %.1g   goal ≤ %g   %s", yardstick, apart, exactly, verdict(apart <= exactly))
 	}
-	b.say.Line("  %s and detector D as published: greatest difference %.1g   goal ≤ %g   %s", shipped, apart, exactly, verdict(apart <= exactly))
+	var gains []string
+	better := true
+	for i := range d {
+		gain := ours[i].Score - d[i].Score
+		better = better && gain > 0
+		gains = append(gains, fmt.Sprintf("%+.2f", gain))
+	}
+	b.say.Line("  %s less %s, each at its best threshold: %s   goal > 0   %s", shipped, yardstick, strings.Join(gains, ", "), verdict(better))
 	b.say.Line(`  Method: e2e/nab, a scorer of its own that knows nothing of sigma and is held against published results; detectors see
-  the rows in order, once. One threshold for all files, as the benchmark's optimizer finds it. Constants are not tuned to
-  these files; NAB=folder scores another part of the corpus.`)
+  the rows in order, once. First table: one threshold for all files, as the benchmark's optimizer finds it, so with the files in
+  sight that are judged; it stands behind. Second and third: thresholds from files that are not judged; halves in %d ways, mean
+  of the scores, the least of each behind. The constants of detector D are round; they were chosen on the whole
+  benchmark. What sigma.Score adds was chosen with the 28 files of this repository in sight: only others can tell what it is worth.
+  NAB=folder scores another corpus of the same shape, from the folder e2e if it is not absolute.`, nab.Ways)
+}
+
+// of are the lines of one detector.
+func of(lines []nab.Line, detector string) (all []nab.Line) {
+	for _, l := range lines {
+		if l.Detector == detector {
+			all = append(all, l)
+		}
+	}
+	return all
 }

@@ -42,6 +42,9 @@ type File struct {
 	Windows []Window
 }
 
+// Folder is the kind of series that it belongs to.
+func (f *File) Folder() string { return path.Dir(f.Name) }
+
 // Probation is how many rows at the beginning count for nothing.
 func (f *File) Probation() int { return min(len(f.Rows)*15/100, 750) }
 

@@ -144,7 +144,15 @@ func meanAndDeviation(rows []Row) (mean, deviation float64) {
 type Line struct {
 	Detector, Profile string
 	Result
+
+	// The score with thresholds that were chosen on other files; NaN where there
+	// are none: those of other folders, and those of the other half of the files,
+	// mean and least of Ways.
+	FolderLeftOut, Halves, LeastOfHalves float64
 }
+
+// Ways is in how many ways Measure halves the files.
+const Ways = 20
 
 // Measure scores every detector under every profile, three lines each.
 func Measure(files []File) ([]Line, error) {
@@ -155,7 +163,9 @@ func Measure(files []File) ([]Line, error) {
 			return nil, err
 		}
 		for _, p := range Profiles() {
-			lines = append(lines, Line{d.Name, p.Name, b.Best(p)})
+			l := Line{Detector: d.Name, Profile: p.Name, Result: b.Best(p), FolderLeftOut: b.FolderLeftOut(p)}
+			l.Halves, l.LeastOfHalves = b.Halves(p, Ways)
+			lines = append(lines, l)
 		}
 	}
 	return lines, nil

@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -69,16 +68,8 @@ func TestMarks_OfOneWindowOfTenRows(t *testing.T) {
 
 func TestBoard_NothingIsZeroAndTheFirstRowsOfWindowsAreHundred(t *testing.T) {
 	files := own(t)
-	var perfect [][]float64
-	for _, f := range files {
-		s := make([]float64, len(f.Rows))
-		for _, w := range f.Windows {
-			s[w.First] = 1
-		}
-		perfect = append(perfect, s)
-	}
 	silent := board(t, files, Detector{Score: null}.Scores(files))
-	best := board(t, files, perfect)
+	best := board(t, files, perfect(files))
 	for i, p := range Profiles() {
 		want := []float64{-58, -58, -116}[i]
 		if r := silent.Best(p); r.Score != 0 || r.Raw != want || r.Threshold != Nothing || r.TP+r.FP != 0 || r.FN != 24663 || r.TN != 229101 {
@@ -233,43 +224,14 @@ func TestScore_IsBetterThanDetectorD(t *testing.T) {
 		if got, than := a.Best(p).Score, b.Best(p).Score; got < than+1 {
 			t.Errorf("%s: got %.2f, want a point more than %.2f", p.Name, got, than)
 		}
-		if got, than := folderLeftOut(t, files, ours, p), folderLeftOut(t, files, theirs, p); got <= than {
+		if got, than := a.FolderLeftOut(p), b.FolderLeftOut(p); got <= than {
 			t.Errorf("%s, a folder left out: got %.2f, want more than %.2f", p.Name, got, than)
-		} else {
-			t.Logf("%s, a folder left out: %.2f, detector D %.2f", p.Name, got, than)
+		}
+		got, _ := a.Halves(p, Ways)
+		if than, _ := b.Halves(p, Ways); got <= than {
+			t.Errorf("%s, halves: got %.2f, want more than %.2f", p.Name, got, than)
 		}
 	}
-}
-
-// folderLeftOut is the score when the threshold for each folder is the best of all
-// other folders.
-func folderLeftOut(t *testing.T, files []File, scores [][]float64, p Profile) float64 {
-	t.Helper()
-	raw, null, perfect := 0., 0., 0.
-	for folder := range folders(files) {
-		var in, out []File
-		var inScores, outScores [][]float64
-		for i, f := range files {
-			if path.Dir(f.Name) == folder {
-				in, inScores = append(in, f), append(inScores, scores[i])
-			} else {
-				out, outScores = append(out, f), append(outScores, scores[i])
-			}
-		}
-		b := board(t, in, inScores)
-		raw += b.At(p, board(t, out, outScores).Best(p).Threshold).Raw
-		least, most := b.limits(p)
-		null, perfect = null+least, perfect+most
-	}
-	return 100 * (raw - null) / (perfect - null)
-}
-
-func folders(files []File) map[string]bool {
-	all := map[string]bool{}
-	for _, f := range files {
-		all[path.Dir(f.Name)] = true
-	}
-	return all
 }
 
 func TestNewBoard_RefusesScoresThatDoNotFit(t *testing.T) {

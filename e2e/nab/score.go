@@ -75,11 +75,20 @@ func marks(f *File) []mark {
 type scored struct {
 	score, worth float64
 	window       int // of all files; -1: outside
+	file         int
 }
 
 // Board is a corpus with the scores of one detector for every row.
 type Board struct {
 	rows    []scored // highest score first
+	files   []labels
+	windows int // of the files of this board
+	places  int // of windows: the greatest number of one and 1
+}
+
+// labels are what a board knows of a file.
+type labels struct {
+	folder  string
 	windows int
 }
 
@@ -118,20 +127,22 @@ func (b *Board) take(f *File, scores []float64) error {
 		if i < probation {
 			continue
 		}
-		r := scored{scores[i], m.worth, -1}
+		r := scored{scores[i], m.worth, -1, len(b.files)}
 		if m.window >= 0 {
 			r.window = b.windows + m.window
 		}
 		b.rows = append(b.rows, r)
 	}
+	b.files = append(b.files, labels{f.Folder(), len(f.Windows)})
 	b.windows += len(f.Windows)
+	b.places = b.windows
 	return nil
 }
 
 // sweep goes through every threshold there is, from Nothing on down, until visit
 // says that it has seen enough.
 func (b *Board) sweep(p Profile, visit func(Result) (more bool)) {
-	best := make([]float64, b.windows) // worth of each window so far; 0: not found
+	best := make([]float64, b.places) // worth of each window so far; 0: not found
 	missed, found, outside := b.windows, 0., 0.
 	r := Result{Threshold: Nothing}
 	for i := 0; ; {
