@@ -51,10 +51,15 @@ func (f *File) Probation() int { return min(len(f.Rows)*15/100, 750) }
 // Files reads the corpus: the folder that the environment variable NAB names, or
 // the files that come with this package.
 func Files() ([]File, error) {
-	if folder := os.Getenv("NAB"); folder != "" {
-		return Read(os.DirFS(folder))
+	folder := os.Getenv("NAB")
+	if folder == "" {
+		return Own()
 	}
-	return Own()
+	files, err := Read(os.DirFS(folder))
+	if err != nil {
+		return nil, fmt.Errorf("NAB=%s: %w", folder, err)
+	}
+	return files, nil
 }
 
 // Own reads the files that come with this package.
@@ -93,7 +98,9 @@ func unpack(data []byte) (fs.FS, error) {
 }
 
 // Read reads the files that labels/combined_windows.json names, in order of their
-// names. Any subset of the corpus will do.
+// names. Any subset of the corpus will do, and the labels of all of it beside any
+// of its folders: those of a folder that is not there are left out. A file that is
+// missing from a folder is an error.
 func Read(fsys fs.FS) ([]File, error) {
 	const labels = "labels/combined_windows.json"
 	text, err := fs.ReadFile(fsys, labels)
@@ -107,10 +114,16 @@ func Read(fsys fs.FS) ([]File, error) {
 	var files []File
 	for name, list := range windows {
 		f := File{Name: name}
+		if _, err := fs.Stat(fsys, path.Join("data", f.Folder())); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err := f.read(fsys, list); err != nil {
 			return nil, fmt.Errorf("reading data/%s: %w", name, err)
 		}
 		files = append(files, f)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("reading data: of the %d files in %s not even the folder is there, want data/<folder>/<name>.csv", len(windows), labels)
 	}
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	return files, nil
@@ -143,7 +156,8 @@ func (f *File) read(fsys fs.FS, windows [][2]string) error {
 	return f.label(windows)
 }
 
-// label finds the rows of windows. Of several rows of one time the first is meant.
+// label finds the rows of windows. Of several rows of one time the first is meant:
+// times may stand twice, or go back.
 func (f *File) label(windows [][2]string) error {
 	from := 0
 	for _, w := range windows {
@@ -172,5 +186,5 @@ func (f *File) place(label string, from int) (int, error) {
 			return i, nil
 		}
 	}
-	return 0, fmt.Errorf("a window begins or ends at %s: from row %d on there is no such row", label, from)
+	return 0, fmt.Errorf("a window begins or ends at %s: from line %d on there is no such time (windows are in order and do not overlap)", label, from+2)
 }

@@ -1,6 +1,7 @@
 package nab
 
 import (
+	"fmt"
 	"io/fs"
 	"math"
 	"math/rand/v2"
@@ -132,6 +133,9 @@ func by(files []File, scores [][]float64, p Profile, threshold float64) (raw flo
 	for k, f := range files {
 		all := marks(&f)
 		for _, w := range f.Windows {
+			if w.Last < f.Probation() {
+				continue
+			}
 			worth := -p.FN
 			for i := max(w.First, f.Probation()); i <= w.Last; i++ {
 				if scores[k][i] >= threshold {
@@ -156,7 +160,7 @@ func TestBoard_SweepIsTheSumAtEveryThreshold(t *testing.T) {
 		var scores [][]float64
 		for range 1 + r.IntN(4) {
 			f := File{Rows: make([]Row, 100+r.IntN(200))}
-			for from := 50; from+40 < len(f.Rows) && r.IntN(4) > 0; {
+			for from := r.IntN(50); from+40 < len(f.Rows) && r.IntN(4) > 0; {
 				w := Window{from + r.IntN(10), from + 12 + r.IntN(20)}
 				f.Windows, from = append(f.Windows, w), w.Last+1+r.IntN(20)
 			}
@@ -279,8 +283,63 @@ func TestFiles_AreThoseOfTheFolderThatIsNamed(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	t.Setenv("NAB", filepath.Join(dir, "no such folder"))
-	if _, err := Files(); err == nil {
-		t.Error("a folder that is not there gave no error")
+	if _, err := Files(); err == nil || !strings.Contains(err.Error(), "no such folder") {
+		t.Errorf("a folder that is not there: got %v, want its name", err)
+	}
+}
+
+// Labels of the whole corpus may stand beside some of its folders; a label may do
+// without fractions of a second.
+func TestRead_LeavesOutFoldersThatAreNotThere(t *testing.T) {
+	fsys := small()
+	fsys["labels/combined_windows.json"] = &fstest.MapFile{Data: []byte(`{"y/b.csv": [["2014-01-01 00:05:00.000000", "2014-01-01 00:10:00.000000"]],
+		"x/a.csv": [["2014-01-01 00:00:00", "2014-01-01 00:00:00.000000"], ["2014-01-01 00:10:00", "2014-01-01 00:10:00"]]}`)}
+	files, err := Read(fsys)
+	if err != nil || len(files) != 1 || !slices.Equal(files[0].Windows, []Window{{0, 0}, {3, 3}}) {
+		t.Errorf("got %+v, %v", files, err)
+	}
+}
+
+// Times stand twice and go back, as they do where a clock is set: what counts is
+// the order of the rows.
+func TestRead_TimesMayStandTwiceAndGoBack(t *testing.T) {
+	fsys := small()
+	fsys["data/x/a.csv"] = &fstest.MapFile{Data: []byte("timestamp,value\r\n2014-01-01 00:10:00,1\r\n2014-01-01 00:05:00,2\r\n2014-01-01 00:05:00,3\r\n" +
+		"2014-01-01 00:01:00,4\r\n2014-01-01 00:10:00,5\r\n2014-01-01 00:10:00,6\r\n")}
+	files, err := Read(fsys)
+	if err != nil || !slices.Equal(files[0].Windows, []Window{{1, 4}}) || len(files[0].Rows) != 6 {
+		t.Errorf("got %+v, %v", files, err)
+	}
+}
+
+// A window that is over before the first row that counts can neither be found nor
+// missed. One that reaches beyond it is worth what its later rows are.
+func TestBoard_WindowsInProbation(t *testing.T) {
+	f := File{Name: "x/a.csv", Rows: make([]Row, 100), Windows: []Window{{2, 9}, {12, 20}, {50, 59}}}
+	alarms := func(rows ...int) [][]float64 {
+		s := make([]float64, 100)
+		for _, i := range rows {
+			s[i] = 1
+		}
+		return [][]float64{s}
+	}
+	p := Profiles()[0]
+	for _, c := range []struct {
+		alarms []int
+		raw    float64
+	}{
+		{nil, -2}, {[]int{2, 5, 12}, -2}, {[]int{50}, 0}, {[]int{14, 50}, 0}, {[]int{15, 50}, 1 + marks(&f)[15].worth},
+	} {
+		got := board(t, []File{f}, alarms(c.alarms...)).At(p, 1)
+		near(t, fmt.Sprint("alarms at ", c.alarms), got.Raw, c.raw, 1e-12)
+		near(t, fmt.Sprint("score of alarms at ", c.alarms), got.Score, 100*(c.raw+2)/4, 1e-12)
+		if got.TP+got.FN != 16 || got.FP+got.TN != 69 {
+			t.Errorf("got %+v, want 16 rows in windows and 69 outside", got)
+		}
+	}
+	f.Windows = f.Windows[:1]
+	if got := board(t, []File{f}, alarms(3)).Best(p); got.Raw != 0 || got.Score != 0 || got.Threshold != Nothing {
+		t.Errorf("no window counts: got %+v, want nothing", got)
 	}
 }
 
@@ -297,6 +356,10 @@ func TestRead_SaysWhatIsWrong(t *testing.T) {
 		{"labels/combined_windows.json", "[[", "[", "reading labels/combined_windows.json: "},
 		{"labels/combined_windows.json", "00:10", "00:11", "reading data/x/a.csv: a window begins or ends at 2014-01-01 00:11:00"},
 		{"labels/combined_windows.json", "x/a", "x/b", "reading data/x/b.csv: open data/x/b.csv"},
+		{"labels/combined_windows.json", "x/a", "y/a", "reading data: of the 1 files in labels/combined_windows.json not even the folder is there"},
+		{"labels/combined_windows.json", "]]", `], ["2014-01-01 00:05:00", "2014-01-01 00:10:00"]]`, "reading data/x/a.csv: a window begins or ends at 2014-01-01 00:05:00: from line 6 on"},
+		{"labels/combined_windows.json", "00:05:00", "00:10:01", "reading data/x/a.csv: a window begins or ends at 2014-01-01 00:10:01"},
+		{"data/x/a.csv", "00:00,1", "00:00", "reading data/x/a.csv: record on line 2"},
 		{"data/x/a.csv", "timestamp", "time", "reading data/x/a.csv: its first line is not timestamp,value"},
 		{"data/x/a.csv", ",3", ",three", "reading data/x/a.csv: line 4: "},
 		{"data/x/a.csv", "00:10", "0:1", "reading data/x/a.csv: line 5: "},

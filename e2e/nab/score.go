@@ -120,6 +120,10 @@ func (b *Board) take(f *File, scores []float64) error {
 		return fmt.Errorf("got %d scores for %d rows", len(scores), len(f.Rows))
 	}
 	probation := f.Probation()
+	early := 0 // windows that are over before any row counts: they count for nothing
+	for early < len(f.Windows) && f.Windows[early].Last < probation {
+		early++
+	}
 	for i, m := range marks(f) {
 		if !(scores[i] >= 0 && scores[i] <= 1) {
 			return fmt.Errorf("row %d: got a score of %v, want 0 to 1", i+1, scores[i])
@@ -129,12 +133,12 @@ func (b *Board) take(f *File, scores []float64) error {
 		}
 		r := scored{scores[i], m.worth, -1, len(b.files)}
 		if m.window >= 0 {
-			r.window = b.windows + m.window
+			r.window = b.windows + m.window - early
 		}
 		b.rows = append(b.rows, r)
 	}
-	b.files = append(b.files, labels{f.Folder(), len(f.Windows)})
-	b.windows += len(f.Windows)
+	b.files = append(b.files, labels{f.Folder(), len(f.Windows) - early})
+	b.windows += len(f.Windows) - early
 	b.places = b.windows
 	return nil
 }
