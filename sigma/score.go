@@ -35,6 +35,11 @@ const (
 	rarityWeight = .5 // of the logarithm of the rarity, against that of 1+Z
 	warmUp       = 30 // samples before the first score: sigma of fewer is a guess
 
+	// believed is how many ranges of what was seen a sample may lie beyond it and
+	// still be learned as it is. It is ours: without it a single 1e15 of a counter
+	// that ran over would be all the deviation that there is, for 385,000 samples.
+	believed = 100
+
 	outsideMargin = .05 // of the range seen; beyond it a sample is outside
 	outsideAdds   = 3
 	halfScore     = 3   // sum that makes a score of one half
@@ -81,6 +86,23 @@ type Finding struct {
 // does not would alarm for ever after one step. Nothing but the hour and the day
 // of the week is taken from the time of a sample, so samples may be missing, late
 // or double. A Score is not safe for concurrent use.
+//
+// It counts samples, not time. What that means for the interval between them:
+//
+//	                                             1s     15s      1m      5m
+//	samples of which an onset is the greatest   1m40s   25m   1h40m   8h20m
+//	what mean and sigma of a feature remember    2h13m  33h     6d     28d
+//	days of which the mean of an hour is         .1     1.4     6      28
+//
+// So at intervals far below 15s an hour of the season is compared with the end of
+// that hour of the day before, and a slow leak is learned within hours. There are
+// as many more onsets as there are samples, too: a limit for alerts has to be
+// higher, the shorter the interval is (make bench counts them).
+//
+// A series that only grows is never unusual beside its past: of a counter, score
+// the rate. The first 30 samples are believed, whatever they are, and so is a step
+// that lasts: its own size, as a deviation, falls to 1/e in 16,000 samples, and
+// what is far below that is not seen until then.
 type Score struct {
 	zone        *time.Location
 	basic       bool
@@ -122,40 +144,52 @@ func (s *Score) Add(t time.Time, v float64) Finding {
 	s.n++
 	_, hour := hourOf(t.UnixNano(), s.zone)
 	usual, known := s.hours.mean(hour)
-	s.hours.add(hour, v)
-	c := s.compare(v, usual, known)
+	learned := s.learned(v)
+	s.hours.add(hour, learned)
+	c := s.compare(v, learned, usual, known)
 	far := math.Log(1 + math.Sqrt(c.squares))
 	f := c.finding()
 	f.Rarity = s.tail.rarity(far)
 	f.Outside = s.n > warmUp && s.seen.beyond(v)
-	s.seen.add(s.n, v)
+	s.seen.add(s.n, learned)
 	s.rate(far, &f)
 	return f
 }
 
-// compare judges all features that there are and learns them.
-func (s *Score) compare(v, usual float64, known bool) comparison {
+// learned is what is learned of a sample: itself, but for one that is farther off
+// than is believed. The range grows by it, so that what stays there is believed
+// within a few samples.
+func (s *Score) learned(v float64) float64 {
+	if s.basic || s.n <= warmUp {
+		return v
+	}
+	return s.seen.clamp(v, believed)
+}
+
+// compare judges all features that there are and learns them. The levels are
+// those of what is learned.
+func (s *Score) compare(v, learned, usual float64, known bool) comparison {
 	c := comparison{most: -1}
-	s.short.add(s.n, shortOver, v)
-	s.long.add(s.n, longOver, v)
-	c.judge(&s.traces[0], ShortLevel, float64(s.short), 0)
-	c.judge(&s.traces[1], LongLevel, float64(s.long), 0)
+	s.short.add(s.n, shortOver, learned)
+	s.long.add(s.n, longOver, learned)
+	c.level(&s.traces[0], ShortLevel, s.short, 0)
+	c.level(&s.traces[1], LongLevel, s.long, 0)
 	if !known {
 		if !s.basic {
-			c.judge(&s.traces[5], PlainSample, v, 0)
+			c.judge(&s.traces[5], PlainSample, v, learned, 0)
 		}
 		return c
 	}
-	off := v - usual
-	c.judge(&s.traces[2], InSeason, off, usual)
+	off := learned - usual
+	c.judge(&s.traces[2], InSeason, v-usual, off, usual)
 	if s.basic {
 		return c
 	}
 	n := s.traces[3].n + 1
 	s.inShort.add(n, shortOver, off)
 	s.inLong.add(n, longOver, off)
-	c.judge(&s.traces[3], ShortInSeason, float64(s.inShort), usual)
-	c.judge(&s.traces[4], LongInSeason, float64(s.inLong), usual)
+	c.level(&s.traces[3], ShortInSeason, s.inShort, usual)
+	c.level(&s.traces[4], LongInSeason, s.inLong, usual)
 	return c
 }
 
@@ -189,14 +223,19 @@ type comparison struct {
 	y, plus       float64
 }
 
-// judge compares y with the past of a feature and learns it.
-func (c *comparison) judge(past *trace, feature Feature, y, plus float64) {
+// level judges a level and learns it.
+func (c *comparison) level(past *trace, feature Feature, l level, plus float64) {
+	c.judge(past, feature, float64(l), float64(l), plus)
+}
+
+// judge compares y with the past of a feature, which then learns what is learned.
+func (c *comparison) judge(past *trace, feature Feature, y, learned, plus float64) {
 	d := past.distance(y)
 	c.squares += d * d
 	if d > c.most {
 		c.most, c.feature, c.past, c.y, c.plus = d, feature, *past, y, plus
 	}
-	past.add(y)
+	past.add(learned)
 }
 
 // finding tells of the feature that is farthest off.
@@ -318,6 +357,15 @@ type extent struct{ least, most float64 }
 func (e *extent) beyond(v float64) bool {
 	size := e.most - e.least
 	return size > 0 && (v < e.least-outsideMargin*size || v > e.most+outsideMargin*size)
+}
+
+// clamp keeps v within so many sizes of the extent. One that holds a single value
+// has no size, and keeps nothing.
+func (e *extent) clamp(v, sizes float64) float64 {
+	if size := e.most - e.least; size > 0 {
+		return max(e.least-sizes*size, min(e.most+sizes*size, v))
+	}
+	return v
 }
 
 func (e *extent) add(n uint64, v float64) {

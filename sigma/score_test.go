@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"encoding/binary"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -66,26 +67,30 @@ type answer struct {
 
 func (s *slow) add(t time.Time, x float64) answer {
 	n := float64(len(s.samples) + 1)
-	s.short += math.Max(1/n, 1./10) * (x - s.short)
-	s.long += math.Max(1/n, 1./100) * (x - s.long)
+	believed := s.believed(x)
+	s.short += math.Max(1/n, 1./10) * (believed - s.short)
+	s.long += math.Max(1/n, 1./100) * (believed - s.long)
 	judged := map[Feature]float64{ShortLevel: s.short, LongLevel: s.long}
+	learned := maps.Clone(judged)
 	b := s.bucket(t)
 	if b.c > 6 {
-		judged[InSeason] = x - b.m
-		s.off[0].add(x - b.m)
-		s.off[1].add(x - b.m)
-		judged[ShortInSeason], judged[LongInSeason] = s.off[0].m, s.off[1].m
+		judged[InSeason], learned[InSeason] = x-b.m, believed-b.m
+		s.off[0].add(believed - b.m)
+		s.off[1].add(believed - b.m)
+		for i, name := range []Feature{ShortInSeason, LongInSeason} {
+			judged[name], learned[name] = s.off[i].m, s.off[i].m
+		}
 	} else {
-		judged[PlainSample] = x
+		judged[PlainSample], learned[PlainSample] = x, believed
 	}
-	b.add(x)
+	b.add(believed)
 	a := answer{z: map[Feature]float64{}, n: map[Feature]float64{}}
 	squares := 0.
 	for i, name := range []Feature{ShortLevel, LongLevel, InSeason, ShortInSeason, LongInSeason, PlainSample} {
 		if y, ok := judged[name]; ok && (i < 3 || !s.basic) {
 			a.z[name], a.n[name] = s.ews[i].judge(y), math.Min(s.ews[i].c, 8000)
 			squares += a.z[name] * a.z[name]
-			s.ews[i].add(y)
+			s.ews[i].add(learned[name])
 		}
 	}
 	far := math.Log(1 + math.Sqrt(squares))
@@ -97,7 +102,7 @@ func (s *slow) add(t time.Time, x float64) answer {
 	if n > 30 && s.outside(x) {
 		q += 3
 	}
-	s.samples = append(s.samples, x)
+	s.samples = append(s.samples, believed)
 	a.sum = q / (q + 3)
 	if last := s.sums[max(0, len(s.sums)-100):]; len(last) > 0 {
 		a.before = slices.Max(last)
@@ -159,6 +164,19 @@ func (s *slow) outside(x float64) bool {
 	return r > 0 && (x < least-.05*r || x > most+.05*r)
 }
 
+// believed is x, or 100 ranges beyond all samples before where it is farther off.
+func (s *slow) believed(x float64) float64 {
+	if s.basic || len(s.samples) < 30 {
+		return x
+	}
+	least, most := slices.Min(s.samples), slices.Max(s.samples)
+	r := most - least
+	if r == 0 {
+		return x
+	}
+	return math.Min(math.Max(x, least-100*r), most+100*r)
+}
+
 // same feeds one sample to both and compares all figures within slack. Where two
 // scores differ by rounding alone, either may be the greater.
 func same(t *testing.T, fast *Score, s *slow, when time.Time, v, slack float64) {
@@ -197,6 +215,14 @@ func sane(t *testing.T, f Finding) {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			t.Fatalf("not a finite number in %+v", f)
 		}
+	}
+	// The explanation is one: distance is (value - mean) / deviation, but for what
+	// the sum with the mean of the hour rounds off.
+	off, digits := f.Value-f.Mean, 1e-15*max(math.Abs(f.Value), math.Abs(f.Mean))
+	switch explained := f.Distance * f.StdDev; {
+	case f.StdDev == 0 && f.Distance != 0 && math.Abs(f.Distance) != surprise,
+		f.StdDev > 0 && math.Abs(f.Distance) < farthest && math.Abs(explained-off) > 4*digits+1e-9*math.Abs(off):
+		t.Fatalf("%v lie between value and mean, %v are told: %+v", off, explained, f)
 	}
 	known := slices.Contains([]Feature{ShortLevel, LongLevel, InSeason, ShortInSeason, LongInSeason, PlainSample}, f.Feature)
 	if f.OnsetRarity < 0 || f.OnsetRarity > 1 || f.Score < 0 || f.Score >= 1 || f.Rarity <= 0 || f.Rarity > 1 || f.StdDev < 0 || !known {
@@ -389,14 +415,56 @@ func TestScore_IsNotPoisoned(t *testing.T) {
 	}
 }
 
-func TestScore_MonsterIsForgottenByMostFigures(t *testing.T) {
-	s, r := NewScore(nil), rand.New(rand.NewPCG(13, 14))
-	for i := range 2000 {
-		v := r.NormFloat64()
-		if i == 1000 {
-			v = limit
+// A value of a counter that ran over must not hide all that comes after it: without
+// a bound it is 385,000 samples until a sample 30 deviations off is seen again.
+func TestScore_OneMonsterHidesLittle(t *testing.T) {
+	for _, monster := range []float64{1e9, 1<<64 - 1, -1e15, limit} {
+		s, r := NewScore(nil), rand.New(rand.NewPCG(13, 14))
+		for i := range 2000 {
+			sane(t, s.Add(at(float64(i)*15), 100+r.NormFloat64()))
 		}
-		sane(t, s.Add(at(float64(i)*300), v))
+		if f := s.Add(at(2000*15), monster); f.Score < .8 || !f.Outside || math.Abs(f.Value-monster) > 1e-9*math.Abs(monster) {
+			t.Errorf("%g: got %+v, want it told as it is", monster, f)
+		}
+		for i := range 10_000 {
+			sane(t, s.Add(at(float64(2001+i)*15), 100+r.NormFloat64()))
+		}
+		f := s.Add(at(12_001*15), 130)
+		if f.Score < .6 || math.Abs(f.Mean-100) > 1 || f.StdDev > 15 {
+			t.Errorf("30 deviations, 10,000 samples after %g: got %+v", monster, f)
+		}
+	}
+}
+
+// A step of any size is learned: after it there is nothing unusual about the new
+// level. A sample off that level is found once the step is forgotten, which of
+// 1,000 deviations is within ten days at 15 s: what is remembered of its size falls
+// to 1/e in 16,000 samples after the last hour that had not seen the new level.
+func TestScore_RecoversFromAStepOfAnySize(t *testing.T) {
+	for _, step := range []float64{20, -1e3, 1e6, 1e12} {
+		s, r := NewScore(nil), rand.New(rand.NewPCG(17, 18))
+		noise := math.Max(1, math.Abs(step)*1e-12) // 64 bits hold no more digits
+		add := func(i int, v float64) Finding { return s.Add(at(float64(i)*15), v) }
+		for i := range 3000 {
+			add(i, 100+r.NormFloat64())
+		}
+		if f := add(3000, 100+step); f.Score < .75 {
+			t.Errorf("step of %g: got %+v", step, f)
+		}
+		late, last := 0, 0
+		for i := 3001; i < 3000+60_000; i++ {
+			f := add(i, 100+step+noise*r.NormFloat64())
+			sane(t, f)
+			if f.Score > .85 && i > 3200 {
+				late, last = late+1, i
+			}
+		}
+		if late > 3 {
+			t.Errorf("step of %g: %d strong scores, the last at sample %d", step, late, last)
+		}
+		if f := add(63_000, 100+step+40*noise); f.Score < .6 && math.Abs(step) <= 1e3 {
+			t.Errorf("40 deviations on the level after a step of %g: got %+v", step, f)
+		}
 	}
 }
 

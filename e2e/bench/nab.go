@@ -39,9 +39,9 @@ func (b *bench) nab(ctx context.Context) error {
 		return err
 	}
 	b.say.Line("\nNumenta Anomaly Benchmark, %s: score by profile; 0 says nothing, 100 is perfect", described(files))
-	b.table(lines, "best threshold of all files; it", func(l nab.Line) (float64, string) { return l.Score, fmt.Sprintf("%.4f", l.Threshold) })
-	b.table(lines, "thresholds of other folders", func(l nab.Line) (float64, string) { return l.FolderLeftOut, "" })
-	b.table(lines, "thresholds of the other half; least", func(l nab.Line) (float64, string) {
+	b.table(lines, "threshold best for all; which", func(l nab.Line) (float64, string) { return l.Score, fmt.Sprintf("%.4f", l.Threshold) })
+	b.table(lines, "threshold of other folders", func(l nab.Line) (float64, string) { return l.FolderLeftOut, "" })
+	b.table(lines, "threshold of the other half; least", func(l nab.Line) (float64, string) {
 		return l.Halves, fmt.Sprintf("%.1f", l.LeastOfHalves)
 	})
 	b.tellGoals(files, lines)
@@ -103,7 +103,7 @@ func (b *bench) tellGoals(files []nab.File, lines []nab.Line) {
 	b.say.Line("  %s less %s, each at its best threshold: %s   goal > 0   %s", shipped, yardstick, strings.Join(gains, ", "), verdict(better))
 	b.say.Line(`  Method: e2e/nab, a scorer of its own that knows nothing of sigma and is held against published results; detectors see
   the rows in order, once. First table: one threshold for all files, as the benchmark's optimizer finds it, so with the files in
-  sight that are judged; it stands behind. Second and third: thresholds from files that are not judged; halves in %d ways, mean
+  sight that are judged; which one stands behind. Second and third: thresholds from files that are not judged; halves in %d ways, mean
   of the scores, the least of each behind. The constants of detector D are round; they were chosen on the whole
   benchmark. What sigma.Score adds was chosen with the 28 files of this repository in sight: only others can tell what it is worth.
   NAB=folder scores another corpus of the same shape, from the folder e2e if it is not absolute.`, nab.Ways)
