@@ -31,6 +31,9 @@ func (b *bench) healthy(ctx context.Context) error {
 	b.say.Line("\nAlerts on the score of healthy services, by its limit")
 	b.say.Line("%s", aligned(limits))
 	b.say.Line("  Method: package e2e/replay, seeds 0, 1, 2 …; sigma with the defaults of latency and of signals.")
+	if err := b.scores(ctx); err != nil {
+		return err
+	}
 	return b.document(map[string]string{"false-faults": faults, "healthy": alarms, "limits": limits})
 }
 
