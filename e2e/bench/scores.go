@@ -19,7 +19,7 @@ const (
 )
 
 // limits are those that are counted.
-func limits() []float64 { return []float64{.75, .8, .85} }
+func limits() []float64 { return []float64{.7, .75, .8, .82, .84} }
 
 // scoredEvery are the intervals. A score counts samples: it is another one at each.
 func scoredEvery() []time.Duration {
