@@ -14,7 +14,7 @@ evaluation_interval: 15s
 tests:
 - interval: 15s
   input_series:
-  - {series: 'ksigma_score{job="probe",instance="n1",observer="a",service="shop",role="node",node="n1",signal="queue"}', values: '0 .748x10 0x10'}
+  - {series: 'ksigma_score{job="probe",instance="n1",observer="a",service="shop",role="node",node="n1",signal="queue"}', values: '0 .818x10 0x10'}
   - {series: 'ksigma_score{job="probe",instance="n1",observer="b",service="shop",role="node",node="n1",signal="queue"}', values: '0x20'}
   - {series: 'ksigma_score_rarity{job="probe",instance="n1",observer="a",service="shop",role="node",node="n1",signal="queue"}', values: '.004x20'}
   - {series: 'ksigma_score_value{job="probe",instance="n1",observer="a",service="shop",role="node",node="n1",signal="queue",feature="long"}', values: '_ 180x10'}
@@ -29,7 +29,7 @@ tests:
     exp_alerts:
     - exp_labels: {severity: ticket, service: shop, signal: queue, instance: n1, observer: a, job: probe, role: node, node: n1}
       exp_annotations:
-        summary: 'queue of shop at n1 is unusual: score 0.75'
+        summary: 'queue of shop at n1 is unusual: score 0.82'
         description: 'The feature long was 180: 22.9 sigma from its mean of 100, sigma 3.5. As far off were 0.4% of all samples before.'
   - {eval_time: 4m, alertname: UnusualSignal, exp_alerts: []}
 `
