@@ -102,6 +102,10 @@ func (s *slow) add(t time.Time, x float64) answer {
 	if n > 30 && s.outside(x) {
 		q += 3
 	}
+	if believed != x { // twice the range
+		least, most := slices.Min(s.samples), slices.Max(s.samples)
+		believed = math.Min(math.Max(x, least-(most-least)), most+(most-least))
+	}
 	s.samples = append(s.samples, believed)
 	a.sum = q / (q + 3)
 	if last := s.sums[max(0, len(s.sums)-100):]; len(last) > 0 {
