@@ -101,7 +101,7 @@ type Finding struct {
 // as many more onsets as there are samples, too: a limit for alerts has to be
 // higher, the shorter the interval is. Healthy services are above .8 once in some
 // days at 15s and some times a day at 1s, where it takes .84 (make bench counts
-// them); 20 deviations at once give about .845, and 1e6 of them .89.
+// them); 20 deviations at once give .84 to .85, and 1e6 of them .89.
 //
 // A series that only grows is never unusual beside its past: of a counter, score
 // the rate. The first 30 samples are believed, whatever they are, and so is a step

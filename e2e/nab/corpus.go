@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,9 +56,13 @@ func Files() ([]File, error) {
 	if folder == "" {
 		return Own()
 	}
-	files, err := Read(os.DirFS(folder))
+	whole, err := filepath.Abs(folder)
 	if err != nil {
 		return nil, fmt.Errorf("NAB=%s: %w", folder, err)
+	}
+	files, err := Read(os.DirFS(whole))
+	if err != nil {
+		return nil, fmt.Errorf("NAB=%s, which is %s: %w", folder, whole, err)
 	}
 	return files, nil
 }
