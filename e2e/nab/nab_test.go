@@ -2,6 +2,8 @@ package nab
 
 import (
 	"fmt"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"math"
 	"math/rand/v2"
@@ -36,6 +38,21 @@ func near(t *testing.T, what string, got, want, slack float64) {
 	t.Helper()
 	if !(math.Abs(got-want) <= slack) {
 		t.Errorf("%s: got %.12g, want %.12g within %g", what, got, want, slack)
+	}
+}
+
+// What is scored must not score itself.
+func TestScorer_KnowsNothingOfSigma(t *testing.T) {
+	for _, name := range []string{"corpus.go", "held.go", "score.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range file.Imports {
+			if strings.Contains(spec.Path.Value, ".") { // not of the standard library
+				t.Errorf("%s imports %s", name, spec.Path.Value)
+			}
+		}
 	}
 }
 
