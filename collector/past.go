@@ -24,6 +24,7 @@ const mostBacklog = 1000
 // backlog are the newest live samples of a series that waits for its past.
 type backlog struct {
 	withheld bool // it is not judged until its past is there
+	early    bool // it is judged since its past takes long, and nothing has failed
 	seen     int  // all that were kept, those too that were dropped again
 	most     int
 	samples  []sample
@@ -72,7 +73,9 @@ func (j *judged) take(at time.Time, value, start float64, before verdict) (verdi
 	case j.past.seen <= j.rules.baseline.MinSamples:
 		return before, nil
 	}
-	return j.release(before), nil
+	v := j.release(before)
+	j.past.early = true
+	return v, nil
 }
 
 // replay gives the samples that were kept to a series that has its past. Those
@@ -88,7 +91,11 @@ func (l *backlog) replay(j *judged, v verdict) verdict {
 
 // release lets a series begin without its past, which it goes on waiting for.
 func (j *judged) release(v verdict) verdict {
-	if j.past == nil || !j.past.withheld {
+	if j.past == nil {
+		return v
+	}
+	j.past.early = false
+	if !j.past.withheld {
 		return v
 	}
 	j.past.withheld = false
@@ -96,8 +103,10 @@ func (j *judged) release(v verdict) verdict {
 }
 
 // warm tells whether a series that began without its past has no more need of
-// it.
-func (j *judged) warm(v verdict) bool { return !j.past.withheld && !j.rules.cold(v) }
+// it. One whose past is still on its way has: it may have begun in a fault.
+func (j *judged) warm(v verdict) bool {
+	return !j.past.withheld && !j.past.early && !j.rules.cold(v)
+}
 
 // cold tells whether its past would tell a series something: until its window has
 // filled, and of a season always.
