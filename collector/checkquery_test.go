@@ -15,7 +15,7 @@ func TestQuery_Defaults(t *testing.T) {
 	if time.Duration(q.Interval) != 15*time.Second || q.MaxSeries != 1000 || q.Scraped() != 15*time.Second {
 		t.Errorf("got %+v", q)
 	}
-	if g.Mode != "ticket" || g.Baseline != "slow" || time.Duration(g.Targets.Detect) != 3*time.Minute || g.Fault.Cap != nil || g.Score || g.Expose != "minimal" {
+	if g.Mode != "ticket" || g.Baseline != "slow" || time.Duration(g.Targets.Detect) != 5*time.Minute || g.Fault.Cap != nil || g.Score || g.Expose != "minimal" {
 		t.Errorf("got %+v, want the row of signals", g)
 	}
 	if s.Asking.Timeout != 2*time.Second || s.Asking.Concurrency != 4 {

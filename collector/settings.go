@@ -267,6 +267,9 @@ func defaultSignal(name string) Signal {
 	}
 	g := Signal{Mode: ticket, Baseline: baselineName, Fault: fault(3*time.Minute, .55, 3)}
 	g.Targets.Detect = model.Duration(3 * time.Minute)
+	if name != latency { // behind another scrape, and often behind a range
+		g.Targets.Detect = model.Duration(5 * time.Minute)
+	}
 	return g
 }
 

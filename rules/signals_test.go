@@ -52,9 +52,14 @@ func TestProve_AQueryIsTheSumOfItsTerms(t *testing.T) {
 }
 
 // The defaults as DETECTION 6.2 tells of them.
-func TestProve_TheDefaultsOfAQueryReadThirtySecondsBack(t *testing.T) {
-	for expr, want := range map[string]string{"x": "2m30s 0.6 ", "rate(x[30s])": "3m0s 0.6 ", "rate(x[1m])": "3m30s 0.55 refused: targets.detect of 210s or more"} {
-		b := Prove(queued(timed{5, 2, 5, 1, 0}, asked(ticket, expr, 15, 2, 15)))[1]
+func TestProve_TheDefaultsOfAQueryReadTwoMinutesBack(t *testing.T) {
+	ask := func(expr string) Signal {
+		g := asked(ticket, expr, 15, 2, 15)
+		g.Detect = 5 * time.Minute
+		return g
+	}
+	for expr, want := range map[string]string{"x": "2m30s 0.6 ", "rate(x[2m])": "4m30s 0.6 ", "rate(x[3m])": "5m30s 0.55 refused: targets.detect of 330s or more"} {
+		b := Prove(queued(timed{5, 2, 5, 1, 0}, ask(expr)))[1]
 		got := fmt.Sprint(b.Total, " ", b.Cap, " ")
 		if _, hint, refused := strings.Cut(b.Refusal, "; or give the signal a target of its own: "); refused {
 			got += "refused: " + hint
@@ -63,10 +68,11 @@ func TestProve_TheDefaultsOfAQueryReadThirtySecondsBack(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", expr, got, want)
 		}
 	}
-	slow := asked(ticket, "rate(x[30s])", 15, 2, 15)
+	// Where scrapes are as slow as Prometheus lets them be by default.
+	slow := ask("rate(x[1m])")
 	slow.Query.SourceTimeout = dur(10)
-	if b := Prove(queued(timed{5, 2, 5, 1, 0}, slow))[1]; b.Total != dur(174) || b.Cap != .53 || b.Bad != 7 {
-		t.Errorf("of a scrape that may take 10s: got %s, %v, %d, want 174s, .53, 7", b.Total, b.Cap, b.Bad)
+	if b := Prove(queued(timed{15, 2, 15, 10, 0}, slow))[1]; b.Total != dur(248) || b.Cap != .6 || b.Bad != 8 || b.Refusal != "" {
+		t.Errorf("of scrapes that may take 10s: got %s, %v, %d %s, want 248s, .6, 8", b.Total, b.Cap, b.Bad, b.Refusal)
 	}
 }
 
@@ -104,7 +110,7 @@ func TestProve_RefusesQueriesAndNamesTheirSettings(t *testing.T) {
 		},
 		"scrape_timeout": {
 			change(asked(ticket, "queue_length", 15, 2, 15), func(g *Signal) { g.Query.SourceTimeout, g.Detect = dur(200), dur(170) }),
-			at + "334s from fault to webhook at best, over the target of 170s: shorten signals[0].scrape_timeout from 200s to 36s or less; or give the signal a target of its own: targets.detect of 334s or more",
+			at + "349s from fault to webhook at best, over the target of 170s: shorten signals[0].scrape_timeout from 200s to 21s or less; or give the signal a target of its own: targets.detect of 349s or more",
 		},
 		"page like any other": {
 			change(asked(page, "queue_length", 15, 2, 15), func(g *Signal) { g.Detect = 0 }),

@@ -32,7 +32,7 @@ func TestCheck_PrintsTheBoundsOfQueries(t *testing.T) {
 shop     availability  page    shop-nodes  60s     49s    13  7   0.5   91 %        P 5s + d_p 2s + (m-1)·P 30s + S 5s + d_s 1s + E 5s + d_e 1s
 shop     busy          page    signals[0]  130s    126s   19  11  0.57  100 %       S_src 0.5s + d_src 0.5s + P_q 10s + d_q 3s + (m-1)·P_q 100s + S 5s + d_s 1s + E 5s + d_e 1s
 shop     latency       ticket  shop-nodes  180s    129s   37  23  0.6   81 %        P 5s + d_p 2s + (m-1)·P 110s + S 5s + d_s 1s + E 5s + d_e 1s
-shop     queue         ticket  signals[1]  180s    180s   13  8   0.6   100 %       S_src 15s + d_src 10s + R 20s + P_q 15s + d_q 3s + (m-1)·P_q 105s + S 5s + d_s 1s + E 5s + d_e 1s
+shop     queue         ticket  signals[1]  300s    180s   13  8   0.6   82 %        S_src 15s + d_src 10s + R 20s + P_q 15s + d_q 3s + (m-1)·P_q 105s + S 5s + d_s 1s + E 5s + d_e 1s
 
 `
 	_, got, _ := strings.Cut(stdout, "\n\n")
@@ -44,7 +44,7 @@ shop     queue         ticket  signals[1]  180s    180s   13  8   0.6   100 %   
 func TestCheck_SaysWhatWouldKeepTheTargetOfAQuery(t *testing.T) {
 	file := write(t, strings.NewReplacer("EXPR", "rate(jobs_total[5m])", "SIGNAL", "{mode: ticket}").Replace(withQueries))
 	code, _, stderr := call(t, "check", "--config.file="+file)
-	want := file + ":10: services[0].signals.queue: signals[1] takes 460s from fault to webhook at best, over the target of 180s: shorten the range in signals[1].expr from 300s to 20s or less; " +
+	want := file + ":10: services[0].signals.queue: signals[1] takes 460s from fault to webhook at best, over the target of 300s: shorten the range in signals[1].expr from 300s to 140s or less; " +
 		"or give the signal a target of its own: targets.detect of 460s or more\n"
 	if code != 1 || !strings.HasPrefix(stderr, want) {
 		t.Errorf("ended with %d:\n%s", code, cmp.Diff(want, stderr))
