@@ -253,7 +253,7 @@ func TestRun_SaysWhatItCannotDo(t *testing.T) {
 		{"dense", hours(1), dense, "fault window 3m0s holds more than 3600 intervals of 10ms; samples every 10ms need --fault.window=36s or less"},
 		{"far", hours(1), far, "k is 1e+09, want 0 to 1e6"},
 		{"never", hours(1), never, "min_samples is 1000000: a window of 1h holds 120 samples every 30s, and 60 while a fault is kept out for 30m"},
-		{"certain", hours(1), certain, "floor 0.5 and cap 1: want 0 <= floor <= cap < 1"},
+		{"certain", hours(1), certain, "floor 0.55 and cap 1: want 0 <= floor <= cap < 1"},
 	} {
 		if _, err := Run(&made{samples: c.samples}, c.s, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s:\n got %v\nwant %s", c.what, err, c.want)
