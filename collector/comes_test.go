@@ -140,9 +140,11 @@ func TestFill_NobodyWaitsLongerForThePastThanWithoutOne(t *testing.T) {
 				if target.state.shown.Load().verdicts[ofLatency].Ready {
 					ready++
 				}
+				target.state.mu.Lock()
 				if target.state.signals[ofLatency].past != nil {
 					waits++
 				}
+				target.state.mu.Unlock()
 			}
 			switch at {
 			case 30 * time.Second:
