@@ -45,7 +45,7 @@ func (b *bench) path(ctx context.Context, group *process.Group, p *program, h hi
 		return path{}, err
 	}
 	// What is read from the past at the start is not measured.
-	if err := ours.rest(ctx); err != nil {
+	if err := ours.filled(ctx); err != nil {
 		return path{}, err
 	}
 	if from, err = ours.asked(ctx, h, from+1); err != nil {
@@ -77,6 +77,26 @@ services: [{name: bench, owner: bench, signals: {queue: {mode: ticket, targets: 
 %sprobes: [{name: bench, service: bench, module: tcp, role: entry, interval: 20s, targets: ["127.0.0.1:9"]}]
 signals: [{name: queue, service: bench, expr: 'max by (node) (%s)', interval: %s, max_series: %d}]
 `, url, b.modules(time.Second), h.name, askEvery, h.series)
+}
+
+// filled waits until the past was read.
+func (p *program) filled(ctx context.Context) error {
+	const long = 3 * time.Minute
+	ctx, cancel := context.WithTimeoutCause(ctx, long, fmt.Errorf("the past of the signal was not read in %s", long))
+	defer cancel()
+	for {
+		page, err := p.get(ctx, http.DefaultClient, "/metrics", nil)
+		if err != nil {
+			return err
+		}
+		took, err := figure(page, `(?m)^probe_exporter_backfill_seconds (\S+)$`)
+		if err != nil || took > 0 {
+			return err
+		}
+		if err := wait(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // asked waits until the signal was asked for that often and every series has a
