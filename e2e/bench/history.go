@@ -51,7 +51,7 @@ func (h history) write(ctx context.Context, url string, from, to int) error {
 const (
 	tagSeries, tagLabel, tagSample = 1<<3 | 2, 1<<3 | 2, 2<<3 | 2
 	tagName, tagText               = 1<<3 | 2, 2<<3 | 2
-	tagValue, tagTime              = 1<<3 | 1, 2<<3
+	tagValue, tagTime              = 1<<3 | 1, 2 << 3
 )
 
 // request is a WriteRequest of remote write 1.0 with the steps from … to-1 of
@@ -88,7 +88,7 @@ func sample(at time.Time, v float64) []byte {
 // snappy wraps a text in the block format of Snappy as one literal: nothing is
 // compressed, since here nothing travels.
 func snappy(text []byte) []byte {
-	const literal = 63<<2 // its length - 1 stands in the next four bytes
+	const literal = 63 << 2 // its length - 1 stands in the next four bytes
 	b := binary.AppendUvarint(nil, uint64(len(text)))
 	b = binary.LittleEndian.AppendUint32(append(b, literal), uint32(len(text)-1))
 	return append(b, text...)
