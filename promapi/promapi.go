@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/common/config"
@@ -69,6 +70,7 @@ type Client struct {
 	http    *http.Client
 	timeout time.Duration
 	limit   int64
+	closed  atomic.Bool
 }
 
 // New gives a client. Nothing is asked yet; a file of http_config that cannot
@@ -90,8 +92,19 @@ func New(s Settings) (*Client, error) {
 }
 
 // Close lets go of the connections that no question uses; those in use follow when
-// their answers have been read. A client that is asked again opens others.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+// their answers have been read. A client that is asked again opens others, and
+// keeps none of them.
+func (c *Client) Close() {
+	c.closed.Store(true)
+	c.http.CloseIdleConnections()
+}
+
+// rest lets go of the connection of a question that came after Close.
+func (c *Client) rest() {
+	if c.closed.Load() {
+		c.http.CloseIdleConnections()
+	}
+}
 
 // baseURL reads the URL under which the API lies, with or without a path. What
 // follows ? would be lost when the API's own path is joined, and so is refused.
@@ -299,6 +312,7 @@ func (c *Client) send(ctx context.Context, method, target string, form io.Reader
 		}
 		return 0, nil, err
 	}
+	defer c.rest()
 	defer response.Body.Close()
 	body, err := c.readAll(response.Body)
 	return response.StatusCode, body, err
