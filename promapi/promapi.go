@@ -110,16 +110,25 @@ func (c *Client) rest() {
 // follows ? would be lost when the API's own path is joined, and so is refused.
 func baseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
-	if err != nil {
+	if err != nil && strings.Contains(text, "://") {
 		return nil, err
 	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("got %q, want http://host:port or https://host:port", text)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("got %q, want http://host:port or https://host:port", masked(text))
 	}
 	if u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("got %q, want it without ? and #", text)
 	}
 	return u, nil
+}
+
+// masked hides the name and password of an address without a scheme, which nobody
+// else would take for one.
+func masked(text string) string {
+	if at := strings.LastIndexByte(text, '@'); at >= 0 && !strings.Contains(text, "://") {
+		return "<secret>" + text[at:]
+	}
+	return text
 }
 
 // maxRedirects is how many redirects are followed.

@@ -412,6 +412,11 @@ func TestAllMistakesOfAnEntryComeAtOnce(t *testing.T) {
 		"{name: a, url: 'http://p?x=1'}":         "url: got \"http://p?x=1\", want it without ? and #\n",
 		"{name: a, url: 'http://p:x'}":           "url: parse \"http://p:x\": invalid port \":x\" after host\n",
 		"{name: a, url: 'http://p/x'}":           "",
+		"{name: a, url: 'HTTPS://p/x'}":          "",
+		"{name: a, url: 'http:///x'}":            "url: got \"http:///x\", want http://host:port or https://host:port\n",
+		"{name: a, url: '127.0.0.1:19090'}":      "url: got \"127.0.0.1:19090\", want http://host:port or https://host:port\n",
+		"{name: a, url: 'me:topsecret@p:9090'}":  "url: got \"<secret>@p:9090\", want http://host:port or https://host:port\n",
+		"{name: a, url: 'prom:9090'}":            "url: got \"prom:9090\", want http://host:port or https://host:port\n",
 	} {
 		var s Settings
 		if err := yaml.Unmarshal([]byte(text), &s); err != nil {
