@@ -148,8 +148,8 @@ func (a *answered) fresh(now time.Time) []shownMember {
 	return a.series
 }
 
-// tell logs where a signal begins to fail, as a whole or in part, and where it
-// is well again.
+// tell logs where a signal begins to fail, as a whole or in part, or goes on failing
+// for another reason, and where it is well again.
 func (s *queryState) tell(c *Collector, wasUp, up bool, refused refusals) {
 	before, now := s.reason, ""
 	if len(refused) > 0 {
@@ -158,7 +158,7 @@ func (s *queryState) tell(c *Collector, wasUp, up bool, refused refusals) {
 	s.reason = now
 	who := []any{"service", s.query.service, "signal", s.query.name}
 	switch {
-	case now != "" && (before == "" || wasUp && !up):
+	case now != "" && (before != now || wasUp && !up):
 		text := "a signal has no usable answer"
 		if up {
 			text = "a part of the answer for a signal is refused"

@@ -191,7 +191,7 @@ func TestLog_FaultAndItsEnd(t *testing.T) {
 			pass(5 * time.Second)
 		}
 		want := `level=info msg="the target is in fault" probe=shop-nodes instance=http://n1/ service=shop reason=reset err="connection reset by peer"
-level=info msg="the target is good again" probe=shop-nodes instance=http://n1/ service=shop reason= err=null
+level=info msg="the target is good again" probe=shop-nodes instance=http://n1/ service=shop
 `
 		if b.String() != want {
 			t.Errorf("got\n%swant\n%s", b.String(), want)

@@ -307,6 +307,36 @@ func TestSignal_FailuresAreSeenAndNeverHealthy(t *testing.T) {
 	}
 }
 
+// What has failed for one reason and goes on failing for another is told again, once.
+func TestSignal_AnotherReasonOfAFailureIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &lake{}
+		l.says(map[string]float64{"n1": 5})
+		c := watched(t, queue, l)
+		var told strings.Builder
+		c.logger = log.NewLogfmtLogger(&told)
+		for _, answer := range []func(context.Context, string) ([]promapi.Point, error){
+			func(context.Context, string) ([]promapi.Point, error) { return nil, errors.New("got 422") },
+			say(),
+			say(element(5, "pod", "p")),
+			say(element(5, "node", "n1")),
+		} {
+			l.does(answer)
+			pass(time.Minute)
+		}
+		var got []string
+		for _, line := range strings.Split(strings.TrimSpace(told.String()), "\n") {
+			_, reason, _ := strings.Cut(line, "reason=")
+			reason, _, _ = strings.Cut(reason, " ")
+			got = append(got, strings.Fields(line)[0]+" "+reason)
+		}
+		want := []string{"level=warn query", "level=warn empty", "level=warn labels", "level=info labels"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s\n%s", diff, &told)
+		}
+	})
+}
+
 func TestSignal_ASeriesThatVanishesLeavesThePageAndKeepsItsPast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &lake{}

@@ -198,15 +198,16 @@ func (t *target) tell(logger log.Logger, before, after *snapshot, r probe.Result
 	if was == is {
 		return
 	}
-	text := "the target is in fault"
+	who := []any{"probe", t.probe, "instance", t.url, "service", t.service}
 	if was {
-		text = "the target is good again"
+		_ = level.Info(logger).Log(append([]any{"msg", "the target is good again"}, who...)...)
+		return
 	}
 	var err any // null where there is none
 	if r.Err != nil {
 		err = cut(r.Err.Error())
 	}
-	_ = level.Info(logger).Log("msg", text, "probe", t.probe, "instance", t.url, "service", t.service, "reason", r.Reason, "err", err)
+	_ = level.Info(logger).Log(append(append([]any{"msg", "the target is in fault"}, who...), "reason", r.Reason, "err", err)...)
 }
 
 // after counts a result: the snapshot that follows p.
