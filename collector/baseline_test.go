@@ -41,6 +41,44 @@ func TestBaselines_WhatNoSampleCanReachIsAMistake(t *testing.T) {
 	}
 }
 
+// A hold between what a service takes to recover and half of the window is one that
+// can be written; where there is none, the window is what must change.
+func TestBaselines_OneMistakeOfAHoldSaysWhatCanBeDone(t *testing.T) {
+	slow := strings.Replace(quick, "recover: 10s", "recover: 10m", 1)
+	const longer = `, want more than 15m: the recover target of service "shop" and 5m; the window of %s allows at most half of itself: want a window of more than 30m, and a hold between 15m and half of it`
+	for written, want := range map[string]string{
+		"window: 10m, min_samples: 5, k: 2, hold: 10m":   "got 10m" + fmt.Sprintf(longer, "10m"),
+		"window: 20m, min_samples: 5, k: 2, hold: 10m":   "got 10m" + fmt.Sprintf(longer, "20m"),
+		"window: 30m, min_samples: 5, k: 2, hold: 15m":   "got 15m" + fmt.Sprintf(longer, "30m"),
+		"window: 31m, min_samples: 5, k: 2, hold: 930s":  "",
+		"window: 31m, min_samples: 5, k: 2, hold: 15m":   `got 15m, want more than 15m: the recover target of service "shop" and 5m`,
+		"window: 31m, min_samples: 5, k: 2, hold: 31m":   "got 31m, want at most 15m30s, half of the window of 31m: a fault must leave something to judge it by; shorten hold, or lengthen the window",
+		"window: 2h, min_samples: 5, k: 2, hold: 15m30s": "",
+	} {
+		got := mistakes(fmt.Sprintf("baselines: {default: {%s}}%s", written, slow))
+		if want != "" {
+			want = "probe.yml:1: baselines.default.hold: " + want
+		}
+		if got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", written, got, want)
+		}
+	}
+}
+
+// Whoever has put the hold right need not learn of k and min_samples only then.
+func TestBaselines_AWrongHoldHidesNoOtherMistake(t *testing.T) {
+	want := []string{"hold: got 2h, want at most 30m", "k: 9 can never be reached", "min_samples: got 31, but while a fault is kept out for a hold of 30m"}
+	got := strings.Split(mistakes("baselines: {default: {window: 1h, hold: 2h, k: 9, min_samples: 31}}"+quick), "\n")
+	if len(got) != len(want) {
+		t.Fatalf("got %d mistakes, want %d: %q", len(got), len(want), got)
+	}
+	for i, m := range got {
+		if !strings.HasPrefix(m, "probe.yml:1: baselines.default."+want[i]) {
+			t.Errorf("got %s, want %s", m, want[i])
+		}
+	}
+}
+
 // A baseline that nobody has written, and one that judges nothing.
 func TestBaselines_OnlyWhatIsJudgedMustBeReached(t *testing.T) {
 	slow := strings.Replace(quick, "interval: 10s", "interval: 1h", 1)

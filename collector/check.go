@@ -99,10 +99,24 @@ func (s Settings) checkBaselines(r reporter) {
 	for _, name := range slices.Sorted(maps.Keys(complete.Baselines)) {
 		b, at := complete.Baselines[name], r.under("baselines.%s.", name)
 		b.check(at)
-		service, longest := complete.slowest(name)
-		least := model.Duration(longest + holdExtra)
-		at.unless(service == "" || b.Hold > least, "hold", "got %s, want more than %s: the recover target of service %q and 5m", b.Hold, least, service)
+		b.checkHold(at, complete, name)
 		checkReach(at, b, complete.feeding(name))
+	}
+}
+
+// checkHold wants a hold that outlives whatever a service takes to recover and
+// leaves half of the window. Where none does both, the window is too short.
+func (b Baseline) checkHold(r reporter, complete Settings, name string) {
+	service, longest := complete.slowest(name)
+	least, most := model.Duration(longest+holdExtra), max(b.Window, 0)/2
+	switch {
+	case service != "" && least >= most:
+		r("hold", fmt.Sprintf("got %s, want more than %s: the recover target of service %q and 5m; the window of %s allows at most half of itself: want a window of more than %s, and a hold between %s and half of it",
+			b.Hold, least, service, b.Window, 2*least, least))
+	case service != "" && b.Hold <= least:
+		r("hold", fmt.Sprintf("got %s, want more than %s: the recover target of service %q and 5m", b.Hold, least, service))
+	case b.Hold > most:
+		r("hold", fmt.Sprintf("got %s, want at most %s, half of the window of %s: a fault must leave something to judge it by; shorten hold, or lengthen the window", b.Hold, most, b.Window))
 	}
 }
 
@@ -139,11 +153,13 @@ func (s Settings) feeding(baseline string) []time.Duration {
 
 // checkReach wants every interval at which a baseline gets its samples to be one
 // at which it judges at all, and goes on judging while a fault is kept out of it.
-// The keys of r are those of the baseline, whose own mistakes come first.
+// The keys of r are those of the baseline. Of a hold that is too long the longest
+// right one stands for it.
 func checkReach(r reporter, b Baseline, intervals []time.Duration) {
-	if time.Duration(b.Window) < time.Minute || b.Hold < 0 || b.Hold > b.Window/2 {
+	if time.Duration(b.Window) < time.Minute || b.Hold < 0 {
 		return
 	}
+	b.Hold = min(b.Hold, b.Window/2)
 	m := b.Sigma()
 	for _, p := range intervals {
 		every, all, left := model.Duration(p), m.Holds(p), m.Keeps(p)
@@ -167,7 +183,6 @@ func (b Baseline) check(r reporter) {
 	r.unless(b.Floor >= 0 && !math.IsInf(b.Floor, 0), "floor", "got %v, want 0 or more", b.Floor)
 	sides := []sigma.Direction{sigma.Upper, sigma.Lower, sigma.Both}
 	r.unless(slices.Contains(sides, b.Direction), "direction", "got %q, want upper, lower or both", b.Direction)
-	r.unless(b.Hold <= max(b.Window, 0)/2, "hold", "got %s, want at most %s, half of the window of %s: a fault must leave something to judge it by; shorten hold, or lengthen the window", b.Hold, b.Window/2, b.Window)
 	r.unless(b.Season == sigma.NoSeason || b.Season == sigma.Daily, "season", "got %q, want none or daily", b.Season)
 	_, err := location(b.Timezone)
 	r.unless(err == nil, "timezone", "got %q, want a name such as UTC or Asia/Shanghai: %v", b.Timezone, err)
@@ -331,7 +346,7 @@ func (f Fault) check(r reporter, intervals []time.Duration) {
 	}
 	for _, p := range intervals {
 		slots := m.Slots(p)
-		r.unless(slots >= 1 && slots <= sigma.MaxSlots, "fault_window", "got %s, want 1 to %d times the interval of %s", f.Window, sigma.MaxSlots, p)
+		r.unless(slots >= 1 && slots <= sigma.MaxSlots, "fault_window", "got %s, want 1 to %d times the interval of %s", f.Window, sigma.MaxSlots, model.Duration(p))
 	}
 	r.unless(m.Floor >= 0 && m.Floor < 1, "floor", "got %v, want 0 or more and below 1", m.Floor)
 	if f.Cap != nil {

@@ -60,7 +60,7 @@ probe.yml:6: services[0].signals.depth.baseline: got "slow", and "default" in si
 probe.yml:6: services[0].signals.depth.expose: got "some", want minimal or full
 probe.yml:6: services[0].signals.depth.fault.cap: got 2, want above 0 and below 1
 probe.yml:6: services[0].signals.depth.mode: got "loud", want page or ticket
-probe.yml:6: services[0].signals.k.fault.fault_window: got 3m, want 1 to 3600 times the interval of 10m0s
+probe.yml:6: services[0].signals.k.fault.fault_window: got 3m, want 1 to 3600 times the interval of 10m
 probe.yml:6: services[0].signals.qeue: got qeue, want availability, latency or the name of an entry of signals whose service is "shop"
 probe.yml:9: signals[0].name: got "", want a text in UTF-8
 probe.yml:10: signals[1].name: "latency" is a signal of every probe; want another name

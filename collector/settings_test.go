@@ -133,8 +133,7 @@ probe.yml:4: duration_buckets[2]: got -1, want seconds above 0 that rise
 probe.yml:5: signals[0].service: no service, want the one that the signal is of
 probe.yml:7: baselines.default.direction: got "left", want upper, lower or both
 probe.yml:7: baselines.default.floor: got -2, want 0 or more
-probe.yml:7: baselines.default.hold: got 15m, want at most 5s, half of the window of 10s: a fault must leave something to judge it by; shorten hold, or lengthen the window
-probe.yml:7: baselines.default.hold: got 15m, want more than 15m: the recover target of service "shop" and 5m
+probe.yml:7: baselines.default.hold: got 15m, want more than 15m: the recover target of service "shop" and 5m; the window of 10s allows at most half of itself: want a window of more than 30m, and a hold between 15m and half of it
 probe.yml:7: baselines.default.k: got -1, want 0 to 1e6
 probe.yml:7: baselines.default.min_samples: got 1, want 2 or more
 probe.yml:7: baselines.default.season: got "weekly", want none or daily
