@@ -61,10 +61,10 @@ func TestNew_RefusesAFaultThatCanNeverFire(t *testing.T) {
 		want     string // empty: taken
 	}{
 		{15 * time.Second, Fault{Window: time.Minute, Cap: .8, MinAnomalies: 1, Clear: 3},
-			"no number of bad samples in a row is sure to pass cap 0.8 and min_anomalies 1: fault window 1m0s holds 4 intervals of 15s; lower them, or lengthen the window"},
+			"no number of bad samples in a row is sure to pass cap 0.8 and min_anomalies 1: fault window 1m holds 4 intervals of 15s; lower them, or lengthen the window"},
 		{15 * time.Second, Fault{Window: time.Minute, Cap: .79, MinAnomalies: 1, Clear: 3}, ""},
 		{2 * time.Minute, Fault{Window: 3 * time.Minute, Cap: .4, MinAnomalies: 3, Clear: 3},
-			"no number of bad samples in a row is sure to pass cap 0.4 and min_anomalies 3: fault window 3m0s holds 1 intervals of 2m0s; lower them, or lengthen the window"},
+			"no number of bad samples in a row is sure to pass cap 0.4 and min_anomalies 3: fault window 3m holds 1 intervals of 2m; lower them, or lengthen the window"},
 		{2 * time.Minute, Fault{Window: 6 * time.Minute, Cap: .6, MinAnomalies: 3, Clear: 3}, ""},
 	} {
 		_, errA := NewAvailability(c.interval, c.f)
@@ -82,7 +82,7 @@ func TestNew_RefusesAFaultThatCanNeverFire(t *testing.T) {
 
 func TestNew_RefusesAHoldOfMoreThanHalfTheWindow(t *testing.T) {
 	for hold, want := range map[time.Duration]string{
-		30 * time.Minute: "", 30*time.Minute + 1: "values every 10s: hold is 30m0.000000001s, want at most 30m0s, half of the window of 1h0m0s: a fault must not empty what it is judged by",
+		30 * time.Minute: "", 30*time.Minute + 1: "values every 10s: hold is 30m0.000000001s, want at most 30m, half of the window of 1h: a fault must not empty what it is judged by",
 	} {
 		b := hour()
 		b.Hold = hold

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 )
 
@@ -107,15 +108,15 @@ func (f Fault) check(interval time.Duration) error {
 		return err
 	}
 	return want(f.Bad(interval) > 0, "no number of bad samples in a row is sure to pass cap %v and min_anomalies %d: fault window %v holds %d intervals of %v; lower them, or lengthen the window",
-		f.Cap, f.MinAnomalies, f.Window, f.Slots(interval), interval)
+		f.Cap, f.MinAnomalies, span(f.Window), f.Slots(interval), span(interval))
 }
 
 func (f Fault) limits(interval time.Duration) error {
 	return errors.Join(
-		want(interval > 0, "interval is %v, want more than 0", interval),
-		want(f.Window >= time.Second && f.Window <= 24*time.Hour, "fault window is %v, want 1s to 24h", f.Window),
-		want(f.Slots(interval) >= 1, "fault window %v is shorter than the interval %v", f.Window, interval),
-		want(f.Slots(interval) <= MaxSlots, "fault window %v holds more than %d intervals of %v", f.Window, MaxSlots, interval),
+		want(interval > 0, "interval is %v, want more than 0", span(interval)),
+		want(f.Window >= time.Second && f.Window <= 24*time.Hour, "fault window is %v, want 1s to 24h", span(f.Window)),
+		want(f.Slots(interval) >= 1, "fault window %v is shorter than the interval %v", span(f.Window), span(interval)),
+		want(f.Slots(interval) <= MaxSlots, "fault window %v holds more than %d intervals of %v", span(f.Window), MaxSlots, span(interval)),
 		want(f.Floor >= 0 && f.Floor <= f.Cap && f.Cap < 1, "floor %v and cap %v: want 0 <= floor <= cap < 1", f.Floor, f.Cap),
 		want(f.MinAnomalies >= 1, "min_anomalies is %d, want at least 1", f.MinAnomalies),
 		want(within(f.K, 0, 1e6), "k_e is %v, want 0 to 1e6", f.K),
@@ -127,13 +128,13 @@ func (f Fault) limits(interval time.Duration) error {
 func (b Baseline) check() error {
 	side := b.Direction == "" || b.Direction == Upper || b.Direction == Lower || b.Direction == Both
 	return errors.Join(
-		want(b.Window >= time.Minute, "baseline window is %v, want at least 1m", b.Window),
+		want(b.Window >= time.Minute, "baseline window is %v, want at least 1m", span(b.Window)),
 		want(within(b.K, 0, 1e6), "k is %v, want 0 to 1e6", b.K),
 		want(b.MinSamples >= 2, "min_samples is %d, want at least 2", b.MinSamples),
 		want(within(b.Floor, 0, limit), "baseline floor is %v, want a number from 0", b.Floor),
 		want(side, "direction is %q, want upper, lower or both", b.Direction),
-		want(b.Hold >= 0, "hold is %v, want 0 or more", b.Hold),
-		want(b.Hold <= max(b.Window, 0)/2, "hold is %v, want at most %v, half of the window of %v: a fault must not empty what it is judged by", b.Hold, b.Window/2, b.Window),
+		want(b.Hold >= 0, "hold is %v, want 0 or more", span(b.Hold)),
+		want(b.Hold <= max(b.Window, 0)/2, "hold is %v, want at most %v, half of the window of %v: a fault must not empty what it is judged by", span(b.Hold), span(b.Window/2), span(b.Window)),
 		want(b.Season == "" || b.Season == NoSeason || b.Season == Daily, "season is %q, want none or daily", b.Season),
 		want(!math.IsNaN(b.Low) && !math.IsNaN(b.High), "the range is %v to %v, want numbers", b.Low, b.High),
 	)
@@ -147,4 +148,33 @@ func want(ok bool, format string, args ...any) error {
 		return nil
 	}
 	return fmt.Errorf(format, args...)
+}
+
+// span is a duration that is written as the configuration writes it: 5m, 1d, 1h30m.
+type span time.Duration
+
+// String is that of Prometheus, whose weeks and years are whole ones alone, and what
+// Go says where whole milliseconds do not tell it.
+func (s span) String() string {
+	left := time.Duration(s)
+	if left <= 0 || left%time.Millisecond != 0 {
+		return left.String()
+	}
+	text := ""
+	for _, unit := range []struct {
+		length time.Duration
+		name   string
+		whole  bool
+	}{
+		{365 * 24 * time.Hour, "y", true},
+		{7 * 24 * time.Hour, "w", true},
+		{24 * time.Hour, "d", false}, {time.Hour, "h", false}, {time.Minute, "m", false},
+		{time.Second, "s", false}, {time.Millisecond, "ms", false},
+	} {
+		if n := left / unit.length; n > 0 && (!unit.whole || left%unit.length == 0) {
+			text += strconv.FormatInt(int64(n), 10) + unit.name
+			left %= unit.length
+		}
+	}
+	return text
 }

@@ -88,7 +88,7 @@ type Series struct {
 // every interval.
 func NewAvailability(interval time.Duration, f Fault) (*Series, error) {
 	if err := f.check(interval); err != nil {
-		return nil, fmt.Errorf("availability every %v: %w", interval, err)
+		return nil, fmt.Errorf("availability every %v: %w", span(interval), err)
 	}
 	return &Series{fault: f, window: newWindow(f.Slots(interval), f.Window)}, nil
 }
@@ -97,7 +97,7 @@ func NewAvailability(interval time.Duration, f Fault) (*Series, error) {
 // baseline holds MinSamples nothing is judged, and there is no fault.
 func NewValue(interval time.Duration, f Fault, b Baseline) (*Series, error) {
 	if err := errors.Join(f.check(interval), b.check()); err != nil {
-		return nil, fmt.Errorf("values every %v: %w", interval, err)
+		return nil, fmt.Errorf("values every %v: %w", span(interval), err)
 	}
 	if b.Direction == "" {
 		b.Direction = Upper

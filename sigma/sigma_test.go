@@ -184,7 +184,7 @@ func TestSeries_RefusesWhatItCannotOrder(t *testing.T) {
 
 func TestNew_NamesEveryMistake(t *testing.T) {
 	_, err := NewValue(time.Minute, Fault{Window: time.Second, Floor: .5, Cap: .1, K: -1}, Baseline{K: math.NaN(), Direction: "sideways", Hold: -1, Season: "weekly"})
-	want := `values every 1m0s: fault window 1s is shorter than the interval 1m0s
+	want := `values every 1m: fault window 1s is shorter than the interval 1m
 floor 0.5 and cap 0.1: want 0 <= floor <= cap < 1
 min_anomalies is 0, want at least 1
 k_e is -1, want 0 to 1e6
@@ -203,5 +203,17 @@ season is "weekly", want none or daily`
 	}
 	if _, err := NewAvailability(0, plainFault(.25)); err == nil {
 		t.Error("interval 0: got no error")
+	}
+}
+
+func TestSpan_IsWrittenAsTheConfigurationWritesIt(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 10 * time.Millisecond: "10ms", 15 * time.Second: "15s", 5 * time.Minute: "5m", 90 * time.Minute: "1h30m",
+		24 * time.Hour: "1d", 7 * 24 * time.Hour: "1w", 10 * 24 * time.Hour: "10d", 730 * 24 * time.Hour: "2y", 25*time.Hour + 1500*time.Millisecond: "1d1h1s500ms",
+		-1: "-1ns", time.Minute + 1: "1m0.000000001s",
+	} {
+		if got := span(d).String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }
