@@ -159,7 +159,7 @@ func TestBacktest_EndsWithOneOnAMistake(t *testing.T) {
 		write(t, ""):                          "there is no sample",
 		good + " --fault.window=20s":          "fault window 20s is shorter than the interval 30s; samples every 30s need --fault.window=1m30s or more",
 		good + " --k=20":                      "k 20 cannot be reached: of 120 samples",
-		good + " --hold=40m":                  "hold is 40m0s, want at most 30m0s",
+		good + " --hold=40m":                  "hold is 40m, want at most 30m",
 		good + " --range.max=4 --range.min=6": "--range.min and --range.max: the range is 6 to 4, want the least value below the greatest",
 		"--query=up --prometheus.url=http://127.0.0.1:1 --step=15s --interval=30s": "--interval and --step: got 30s and 15s; the interval of a query is its step, give one of them",
 		good + " --fault.cap=.95":       "no number of bad samples in a row is sure to pass cap 0.95",
