@@ -30,7 +30,7 @@ func Reach(expr string) (time.Duration, error) {
 		return nil
 	})
 	if !moves {
-		return 0, errors.New("it reads no series as it is now, and so shows no fault")
+		return 0, errors.New("it reads no series as it is now, and so shows no fault; want one that reads a series, such as queue_length, without @")
 	}
 	return longest, nil
 }

@@ -35,10 +35,10 @@ func TestReach_IsTheLongestWayBack(t *testing.T) {
 }
 
 func TestReach_RefusesWhatShowsNoFault(t *testing.T) {
-	const still = "it reads no series as it is now, and so shows no fault"
+	const still = "it reads no series as it is now, and so shows no fault; want one that reads a series, such as queue_length, without @"
 	for expr, want := range map[string]string{
 		`sum(`: "reading the expression: ", ``: "reading the expression: ",
-		`vector(1)`: still, `time()`: still, `queue_length @ 1000`: still, `max_over_time(queue_length[5m:] @ 1000)`: still,
+		`vector(1)`: still, `vector(0) / vector(0)`: still, `time()`: still, `queue_length @ 1000`: still, `max_over_time(queue_length[5m:] @ 1000)`: still,
 	} {
 		if got, err := Reach(expr); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: got %s, %v, want %s", expr, got, err, want)

@@ -81,7 +81,7 @@ func TestCheck_ReckonsWithTheTimeoutOfTheScrapeThatAQueryReads(t *testing.T) {
 func TestCheck_RefusesAQueryThatShowsNoFault(t *testing.T) {
 	file := write(t, strings.NewReplacer("EXPR", "jobs @ 1000", "SIGNAL", "{}").Replace(withQueries))
 	code, _, stderr := call(t, "check", "--config.file="+file)
-	want := file + ":8: signals[1].expr: it reads no series as it is now, and so shows no fault\nprobe-exporter: " + file + " has mistakes: 1\n"
+	want := file + ":8: signals[1].expr: it reads no series as it is now, and so shows no fault; want one that reads a series, such as queue_length, without @\nprobe-exporter: " + file + " has mistakes: 1\n"
 	if code != 1 || stderr != want {
 		t.Errorf("ended with %d:\n%s", code, cmp.Diff(want, stderr))
 	}
