@@ -24,10 +24,11 @@ const (
 	queryLabels  = "labels"          // a series that is none of the service's members
 	queryNumber  = "not_finite"      // a value that is no number to reckon with
 	queryOrder   = "order"           // a sample that is not after the one before
+	queryRange   = "range"           // a value that the range rules out; it is judged all the same
 )
 
 // queryReasons are all of them.
-var queryReasons = [...]string{queryTimeout, queryFailed, queryEmpty, queryMany, queryLabels, queryNumber, queryOrder}
+var queryReasons = [...]string{queryTimeout, queryFailed, queryEmpty, queryMany, queryLabels, queryNumber, queryOrder, queryRange}
 
 // answer is what came of one evaluation.
 type answer struct {
@@ -70,7 +71,7 @@ func (s *queryState) take(c *Collector, got answer) {
 	}
 	s.shown.Store(&next)
 	c.own.tookQuery(s.query.key(), s, got.ended.Sub(got.began), refused, len(next.fresh(got.ended)))
-	s.tell(c, wasUp, next.up, refused)
+	s.tell(c, wasUp, next.up, s.tellRange(c, refused))
 }
 
 // failure tells why the answer is of no use as a whole.
@@ -111,6 +112,9 @@ func (s *queryState) judge(c *Collector, got answer) ([]shownMember, refusals) {
 		default:
 			m.verdict, m.seen = v, at
 			list = append(list, shownMember{m.labels, v})
+			if b := s.rules.baseline; b.Low < b.High && (value < b.Low || value > b.High) {
+				refused.add(queryRange, fmt.Errorf("got the value %v for {%s}, want %v to %v: it is judged all the same, and with a wrong range may always be an anomaly", value, m.labels.text, b.Low, b.High))
+			}
 		}
 	}
 	s.forget(at)
@@ -146,6 +150,21 @@ func (a *answered) fresh(now time.Time) []shownMember {
 		return nil
 	}
 	return a.series
+}
+
+// tellRange logs the first value that the range of the signal rules out: the range
+// is wrong, and will be so again. It gives what else was wrong.
+func (s *queryState) tellRange(c *Collector, refused refusals) refusals {
+	i := slices.IndexFunc(refused, func(r refusal) bool { return r.reason == queryRange })
+	if i < 0 {
+		return refused
+	}
+	if !s.beyond {
+		s.beyond = true
+		_ = level.Warn(c.logger).Log("msg", "a value lies outside of the range of its signal: is that right?", "err", cut(refused[i].err.Error()),
+			"service", s.query.service, "signal", s.query.name)
+	}
+	return slices.Delete(slices.Clone(refused), i, i+1)
 }
 
 // tell logs where a signal begins to fail, as a whole or in part, or goes on failing

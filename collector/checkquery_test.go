@@ -123,3 +123,31 @@ func TestRange_HoldsTheThresholdInside(t *testing.T) {
 		t.Errorf("got %+v, want the greatest value that there is to be one beyond the threshold", v)
 	}
 }
+
+// A range that the values do not keep to makes every sample an anomaly, or hides
+// each: it is told once, counted, and judged all the same.
+func TestRange_AValueOutsideIsToldOnceAndJudged(t *testing.T) {
+	var told strings.Builder
+	c := New("a", log.NewLogfmtLogger(&told))
+	if err := c.Apply(parse(t, strings.Replace(queue, "unit: items", "range: {max: 1}", 1)), nil, ofQueue, &lake{}); err != nil {
+		t.Fatal(err)
+	}
+	s := c.table.Load().queries[0].state
+	s.past = noPast
+	told.Reset()
+	for i, v := range []float64{.5, 1, 90, 95, .5, 90} {
+		at := time.Now().Add(time.Duration(i) * time.Minute)
+		s.take(c, answer{began: at, ended: at, points: points(map[string]float64{"n1": v, "n2": .5})})
+	}
+	shown := s.shown.Load()
+	if !shown.up || len(shown.series) != 2 || !shown.series[0].verdict.Anomaly {
+		t.Errorf("got %+v, want both judged, and 90 an anomaly", shown)
+	}
+	if diff := cmp.Diff(map[string]int{queryRange: 3}, failures(c)); diff != "" {
+		t.Error(diff)
+	}
+	got := told.String()
+	if strings.Count(got, "\n") != 1 || !strings.Contains(got, "got the value 90 for {") || !strings.Contains(got, "want -Inf to 1") || !strings.Contains(got, "service=shop signal=queue") {
+		t.Errorf("the log is\n%s\nwant one line", got)
+	}
+}

@@ -113,7 +113,7 @@ func newQueryMetrics() queryMetrics {
 	}
 	return queryMetrics{
 		total:    counter("signal_queries_total", "Queries of the signal that have ended.", names...),
-		failures: counter("signal_failures_total", "Queries of the signal whose answer was of no use as a whole or in part, by reason.", "service", "signal", "reason"),
+		failures: counter("signal_failures_total", "Queries of the signal whose answer was of no use as a whole or in part, by reason; with the reason range it was judged all the same.", "service", "signal", "reason"),
 		skipped:  counter("signal_skipped_total", "Planned queries of the signal that did not take place, by reason.", "service", "signal", "reason"),
 		series: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "signal_series", Help: "Series of the signal that have a verdict after its last query.",

@@ -42,6 +42,7 @@ type queryState struct {
 	query   *query     // under the newest settings
 	last    time.Time  // of the newest sample
 	reason  string     // of the failure of the newest query; empty: it was good
+	beyond  bool       // it has been told that a value lies outside of the range
 	members map[string]*member
 	past    pastState
 }
