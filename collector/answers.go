@@ -101,6 +101,7 @@ func (s *queryState) judge(c *Collector, got answer) ([]shownMember, refusals) {
 		refused.add(queryEmpty, errors.New("got no series"))
 	}
 	values := s.values(got.points, at, &refused)
+	s.narrow()
 	list := make([]shownMember, 0, len(values))
 	for m, value := range values {
 		v, err := m.judged.take(at, value, seconds(got.began), m.verdict)
@@ -120,6 +121,17 @@ func (s *queryState) judge(c *Collector, got answer) ([]shownMember, refusals) {
 	s.forget(at)
 	slices.SortFunc(list, func(a, b shownMember) int { return strings.Compare(a.labels.text, b.labels.text) })
 	return list, refused
+}
+
+// narrow lets the series that wait for their past keep together no more than the
+// signal may. The state is locked.
+func (s *queryState) narrow() {
+	if s.past == noPast {
+		return
+	}
+	for _, m := range s.members {
+		m.verdict = m.judged.narrow(len(s.members), m.verdict)
+	}
 }
 
 // values gives each series of an answer its value. Two of one member cannot both

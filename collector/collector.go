@@ -229,6 +229,7 @@ func (c *Collector) build(f force) (*table, changes, error) {
 			begin, past := plan.begin(t.state, memory)
 			all.begin = append(all.begin, begin...)
 			if past != nil {
+				past.narrow(len(targets))
 				waiting[t.url] = &slotOfTarget{t.state, past}
 			}
 			next.targets = append(next.targets, t)

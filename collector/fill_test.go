@@ -674,6 +674,50 @@ func TestBacklog_IsBounded(t *testing.T) {
 	}
 }
 
+// However many series wait for their past, what they keep has a bound, and whoever
+// could keep no more is judged by it, not by less.
+func TestBacklog_OfManySeriesIsBoundedTogether(t *testing.T) {
+	const series = 5000
+	c := New("a", log.NewNopLogger())
+	text := strings.NewReplacer("unit: items", fmt.Sprintf("max_series: %d", series), "min_samples: 2, floor: 1", "min_samples: 55",
+		"owner: team-shop", "owner: team-shop, signals: {queue: {fault: {fault_window: 20m, floor: .5}}}").Replace(queue)
+	if err := c.Apply(parse(t, text), nil, ofQueue, &lake{}); err != nil {
+		t.Fatal(err)
+	}
+	s, begun := c.table.Load().queries[0].state, time.Now()
+	nodes := map[string]float64{}
+	kept := func() (samples, room int) {
+		for _, m := range s.members {
+			if m.judged.past != nil {
+				samples, room = samples+len(m.judged.past.samples), room+cap(m.judged.past.samples)
+			}
+		}
+		return samples, room
+	}
+	for i := range 105 {
+		if i == 45 { // the first two keep more by then than each of so many may
+			for n := range series {
+				nodes[fmt.Sprint("n", n)] = float64(n)
+			}
+		}
+		nodes["n0"], nodes["n1"] = float64(i%2), float64(i%3)
+		at := begun.Add(time.Duration(i) * 10 * time.Second)
+		s.take(c, answer{began: at, ended: at, points: points(nodes)})
+		if n, room := kept(); n > mostKept || room > 2*mostKept {
+			t.Fatalf("after %d answers %d samples are kept in room for %d, want %d at most", i+1, n, room, mostKept)
+		}
+	}
+	for _, m := range s.members {
+		p, want := m.judged.past, uint64(59)
+		if node := m.pairs[0].value; node == "n0" || node == "n1" {
+			want = 104
+		}
+		if p == nil || !p.early || m.verdict.Samples != want {
+			t.Fatalf("{%s}: judged by %d samples, want the %d that came before, until its past is there", m.labels.text, m.verdict.Samples, want)
+		}
+	}
+}
+
 // Whatever the settings, the questions rise, overlap nowhere, are not too large,
 // and end at the end.
 func TestReach_QuestionsRiseFromTheSeasonToThePresent(t *testing.T) {

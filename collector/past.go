@@ -2,6 +2,7 @@ package collector
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/onefiveten/onefiveten/promapi"
@@ -21,6 +22,10 @@ const (
 // at most: as many as decide about a fault, and some more.
 const mostBacklog = 1000
 
+// mostKept is how many of them the series of one probe or of one signal keep
+// together, 8 MB: of more series each keeps its part, one at least.
+const mostKept = 200_000
+
 // backlog are the newest live samples of a series that waits for its past.
 type backlog struct {
 	withheld bool // it is not judged until its past is there
@@ -34,6 +39,17 @@ type backlog struct {
 func newBacklog(r rules) *backlog {
 	return &backlog{withheld: true, most: min(r.fault.Slots(r.interval)+50, mostBacklog)}
 }
+
+// narrow makes the backlog one of so many series: it keeps no more than its part.
+func (l *backlog) narrow(series int) {
+	l.most = min(l.most, max(1, mostKept/max(series, 1)))
+	if surplus := len(l.samples) - l.most; surplus > 0 {
+		l.samples = slices.Clone(l.samples[surplus:])
+	}
+}
+
+// full tells whether the next sample costs the oldest one.
+func (l *backlog) full() bool { return len(l.samples) >= l.most }
 
 // sample is one live sample, of the instant at by the clock that sigma is told.
 type sample struct {
@@ -62,6 +78,7 @@ func (l *backlog) first() (time.Time, bool) {
 // take judges a live sample as add does, unless the series waits for its past:
 // then it is kept, and there is no verdict. It waits no longer than it would take to
 // be judged without a past: a Prometheus that is slow must not be worse than none.
+// Nor does it wait until a sample that was kept would be lost.
 func (j *judged) take(at time.Time, value, start float64, before verdict) (verdict, error) {
 	if j.past == nil || math.IsNaN(value) || math.IsInf(value, 0) {
 		return j.add(at, value, start, before)
@@ -70,12 +87,30 @@ func (j *judged) take(at time.Time, value, start float64, before verdict) (verdi
 	switch {
 	case !j.past.withheld:
 		return j.add(at, value, start, before)
-	case j.past.seen <= j.rules.baseline.MinSamples:
+	case j.past.seen <= j.rules.baseline.MinSamples && !j.past.full():
 		return before, nil
 	}
-	v := j.release(before)
+	return j.hasten(before), nil
+}
+
+// hasten judges a series that waits by what it has kept. It goes on waiting.
+func (j *judged) hasten(v verdict) verdict {
+	v = j.release(v)
 	j.past.early = true
-	return v, nil
+	return v
+}
+
+// narrow makes a series that may wait one of so many: before what it has kept is
+// dropped, it is judged by that.
+func (j *judged) narrow(series int, v verdict) verdict {
+	switch {
+	case j.past == nil:
+		return v
+	case j.past.withheld && len(j.past.samples) >= max(1, mostKept/max(series, 1)):
+		v = j.hasten(v)
+	}
+	j.past.narrow(series)
+	return v
 }
 
 // replay gives the samples that were kept to a series that has its past. Those
