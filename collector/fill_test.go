@@ -718,6 +718,33 @@ func TestBacklog_OfManySeriesIsBoundedTogether(t *testing.T) {
 	}
 }
 
+// A series of a probe is judged before the first sample that it has kept is dropped.
+func TestBacklog_LosesNothingThatNobodyHasJudged(t *testing.T) {
+	r := everySecond()
+	r.baseline.MinSamples = 30
+	j, err := r.fresh()
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.past = newBacklog(r)
+	j.past.narrow(mostKept / 10)
+	var v verdict
+	for i := range 15 {
+		if v, err = j.take(time.Unix(int64(i), 0), float64(i%3), 0, v); err != nil {
+			t.Fatal(err)
+		}
+		if v.known != (i >= 9) {
+			t.Errorf("after %d samples it is judged: %v, want it once ten are kept", i+1, v.known)
+		}
+	}
+	if v.Samples != 14 || len(j.past.samples) != 10 {
+		t.Errorf("judged by %d samples with %d kept, want the 14 before and 10", v.Samples, len(j.past.samples))
+	}
+	if j.past.narrow(2 * mostKept); len(j.past.samples) != 1 {
+		t.Errorf("among very many it keeps %d samples, want the newest", len(j.past.samples))
+	}
+}
+
 // Whatever the settings, the questions rise, overlap nowhere, are not too large,
 // and end at the end.
 func TestReach_QuestionsRiseFromTheSeasonToThePresent(t *testing.T) {
