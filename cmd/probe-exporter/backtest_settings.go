@@ -101,6 +101,11 @@ func (a *app) configured(s *backtestSettings) error {
 	if b.csv == "" && s.url == "" {
 		return fmt.Errorf("%s has no prometheus.url: give --prometheus.url", from)
 	}
+	return b.take(c, s)
+}
+
+// take fills s with the signal that was named, if one was.
+func (b *backtesting) take(c *settings, s *backtestSettings) error {
 	if b.signal == "" {
 		return nil
 	}
