@@ -617,7 +617,7 @@ func TestICMP_ClosedNetworkLeavesNothingOpen(t *testing.T) {
 	if now := sockets(t); now != before {
 		t.Errorf("%d sockets, want %d", now, before)
 	}
-	if now := runtime.NumGoroutine(); now > routines {
+	if now := settled(runtime.NumGoroutine, routines); now > routines {
 		t.Errorf("%d goroutines, want %d", now, routines)
 	}
 }
