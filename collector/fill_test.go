@@ -402,6 +402,11 @@ func TestFill_ThousandsOfSeriesAreAskedForInParts(t *testing.T) {
 		shop, series := crowd(5000, "")
 		p := &past{series: series, value: calm, wait: 100 * time.Millisecond}
 		c, out := remembering(t, shop, &fake{}, p)
+		for _, target := range c.table.Load().targets {
+			if l := target.state.signals[ofLatency].past; l == nil || l.most != mostKept/5000 {
+				t.Fatalf("%s keeps %+v, want its part of %d", target.url, l, mostKept)
+			}
+		}
 		pass(5 * time.Minute)
 		asked := p.questions()
 		for i, q := range asked {
