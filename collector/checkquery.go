@@ -86,6 +86,42 @@ func (q Query) parsed() (parser.Expr, error) {
 	return expr, nil
 }
 
+// Unwise reports what the exporter takes and had better be otherwise: a comparison
+// without bool, which has no value wherever it does not hold.
+func (q Query) Unwise(report func(path, text string)) {
+	expr, err := q.parsed()
+	if err != nil {
+		return // it has been told
+	}
+	c := filter(expr)
+	if c == nil {
+		return
+	}
+	value, number := c.LHS, *c
+	if value.Type() == parser.ValueTypeScalar {
+		value = c.RHS
+	}
+	number.ReturnBool = true
+	report("expr", fmt.Sprintf("it has no value while the comparison does not hold: a signal that is empty while all is well has no baseline when it is not; write the value itself, %s, or what is 0 or 1, %s",
+		cut(value.String()), cut(number.String())))
+}
+
+// filter gives the outermost comparison where it drops what it does not hold for,
+// nil where there is none.
+func filter(expr parser.Expr) *parser.BinaryExpr {
+	switch e := expr.(type) {
+	case *parser.ParenExpr:
+		return filter(e.Expr)
+	case *parser.UnaryExpr:
+		return filter(e.Expr)
+	case *parser.BinaryExpr:
+		if e.Op.IsComparisonOperator() && !e.ReturnBool {
+			return e
+		}
+	}
+	return nil
+}
+
 // checkLabels refuses an aggregation that leaves labels which no series of the
 // service may carry: each answer would be refused.
 func (q Query) checkLabels(r reporter, v Service) {

@@ -77,6 +77,29 @@ func TestCheck_ReckonsWithTheTimeoutOfTheScrapeThatAQueryReads(t *testing.T) {
 	}
 }
 
+// What a comparison without bool is empty of while all is well has no past.
+func TestCheck_WarnsOfASignalThatIsEmptyWhileAllIsWell(t *testing.T) {
+	for expr, want := range map[string]string{
+		"sum(up) > 5":       "write the value itself, sum(up), or what is 0 or 1, sum(up) > bool 5\n",
+		"(5 < (sum(up)))":   "write the value itself, (sum(up)), or what is 0 or 1, 5 < bool (sum(up))\n",
+		"-(up == 0)":        "write the value itself, up, or what is 0 or 1, up == bool 0\n",
+		"up != on(node) x":  "write the value itself, up, or what is 0 or 1, up != bool on (node) x\n",
+		"sum(up) > bool 5":  "",
+		"sum(up)":           "",
+		"sum(a / (b > 0))":  "", // a guard against dividing by 0
+		"max(up) and y > 1": "",
+	} {
+		file := write(t, strings.NewReplacer("EXPR", expr, "SIGNAL", "{}").Replace(withQueries))
+		code, stdout, stderr := call(t, "check", "--config.file="+file)
+		if want != "" {
+			want = ":8: signals[1].expr: warning: it has no value while the comparison does not hold: a signal that is empty while all is well has no baseline when it is not; " + want
+		}
+		if code != 0 || !strings.Contains(stdout, want) || strings.Contains(stdout, "while the comparison") != (want != "") {
+			t.Errorf("%s: ended with %d: %s%s\nwant %s", expr, code, stdout, stderr, want)
+		}
+	}
+}
+
 // An expression that shows no fault is the rules' to refuse; the collector reads it.
 func TestCheck_RefusesAQueryThatShowsNoFault(t *testing.T) {
 	file := write(t, strings.NewReplacer("EXPR", "jobs @ 1000", "SIGNAL", "{}").Replace(withQueries))

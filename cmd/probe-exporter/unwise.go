@@ -41,6 +41,9 @@ func (s *settings) unwise(ping func() error) config.Mistakes {
 			s.warnOfSecrets(fmt.Sprintf("probes[%d].http_sd", i), p.HTTPSD, warn)
 		}
 	}
+	for i, q := range s.Signals {
+		q.Unwise(func(path, text string) { warn(fmt.Sprintf("signals[%d].%s", i, path), "%s", text) })
+	}
 	s.warnOfSecrets("prometheus", s.Prometheus, warn)
 	return all
 }
