@@ -45,19 +45,22 @@ func open[T any](body []byte) (data T, err error) {
 // Prometheus sends it with 503, others with 422 or 504.
 const gaveUp = "timeout"
 
-// timeoutError is an error of the kind ErrTimeout, with a text of its own.
-type timeoutError struct{ error }
+// kindError is an error of a kind, ErrTimeout or ErrQuestion, with a text of its own.
+type kindError struct {
+	error
+	kind error
+}
 
 // Is tells the kind.
-func (e timeoutError) Is(kind error) bool { return kind == ErrTimeout }
+func (e kindError) Is(kind error) bool { return kind == e.kind }
 
 // Unwrap gives the error itself.
-func (e timeoutError) Unwrap() error { return e.error }
+func (e kindError) Unwrap() error { return e.error }
 
 // kindOf gives an error that comes of waiting its kind.
 func kindOf(err error) error {
 	if waited := net.Error(nil); errors.As(err, &waited) && waited.Timeout() {
-		return timeoutError{err}
+		return kindError{err, ErrTimeout}
 	}
 	return err
 }
@@ -67,7 +70,7 @@ func kindOf(err error) error {
 func (e envelope) whole() error {
 	switch {
 	case e.Status != "success":
-		return e.kind(fmt.Errorf("got status %q, want \"success\": %s: %s", cut(e.Status), cut(e.ErrorType), cut(e.Error)))
+		return e.kind(http.StatusOK, fmt.Errorf("got status %q, want \"success\": %s: %s", cut(e.Status), cut(e.ErrorType), cut(e.Error)))
 	case len(e.Warnings) > 0:
 		return fmt.Errorf("the answer is not whole: %s", cut(strings.Join(e.Warnings, "; ")))
 	case e.Partial:
@@ -77,9 +80,12 @@ func (e envelope) whole() error {
 }
 
 // kind gives an error of which the server tells the kind.
-func (e envelope) kind(err error) error {
-	if e.ErrorType == gaveUp {
-		return timeoutError{err}
+func (e envelope) kind(status int, err error) error {
+	switch {
+	case e.ErrorType == gaveUp:
+		return kindError{err, ErrTimeout}
+	case status == http.StatusBadRequest || status == http.StatusUnprocessableEntity:
+		return kindError{err, ErrQuestion}
 	}
 	return err
 }
@@ -90,12 +96,12 @@ func refusal(status int, body []byte) error {
 	err := fmt.Errorf("got %d %s, want 200", status, http.StatusText(status))
 	var e envelope
 	if json.Unmarshal(body, &e) == nil && e.Error != "" {
-		err = e.kind(fmt.Errorf("%w: %s: %s", err, cut(e.ErrorType), cut(e.Error)))
+		err = e.kind(status, fmt.Errorf("%w: %s: %s", err, cut(e.ErrorType), cut(e.Error)))
 	} else if status == http.StatusNotFound {
 		err = fmt.Errorf("%w; is this the URL of a Prometheus API?", err)
 	}
 	if status == http.StatusGatewayTimeout { // a proxy has given up
-		err = timeoutError{err}
+		err = kindError{err, ErrTimeout}
 	}
 	return err
 }
@@ -227,7 +233,7 @@ func parseElements(text json.RawMessage) ([]Point, error) {
 	points := make([]Point, len(elements))
 	for i, x := range elements {
 		if x.Value == nil {
-			return nil, fmt.Errorf("reading the answer: %s has no number; a native histogram is none", cut(fmt.Sprint(x.Metric)))
+			return nil, kindError{fmt.Errorf("reading the answer: %s has no number; a native histogram is none", cut(fmt.Sprint(x.Metric))), ErrQuestion}
 		}
 		points[i] = x.point()
 	}

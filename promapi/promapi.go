@@ -62,6 +62,10 @@ const (
 // has given up. Of a question that is wrong it is not.
 var ErrTimeout = errors.New("no answer in time")
 
+// ErrQuestion is the kind of an error of a question that the server takes for wrong:
+// it cannot read it, or carry it out. Asked again it fails again.
+var ErrQuestion = errors.New("the question is wrong")
+
 // Client asks one API. It is safe for concurrent use: connections are kept and
 // shared, answers are not.
 type Client struct {

@@ -150,24 +150,29 @@ func TestAQuestionThatTookTooLongIsToldFromAWrongOne(t *testing.T) {
 	for _, test := range []struct {
 		status int
 		body   string
-		late   bool
+		kind   error // nil: of none
 	}{
-		{503, `{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}`, true},
-		{422, `{"status":"error","errorType":"timeout","error":"timeout exceeded"}`, true},
-		{200, `{"status":"error","errorType":"timeout","error":"query timed out"}`, true},
-		{504, "<html>Gateway Time-out</html>", true},
-		{504, `{"status":"error","errorType":"server_error","error":"upstream"}`, true},
-		{503, `{"status":"error","errorType":"unavailable","error":"starting"}`, false},
-		{503, "Service Unavailable", false},
-		{422, `{"status":"error","errorType":"execution","error":"many-to-many: timeout"}`, false},
-		{400, `{"status":"error","errorType":"bad_data","error":"parse error"}`, false},
-		{404, "", false},
-		{200, "{}", false},
+		{503, `{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}`, ErrTimeout},
+		{422, `{"status":"error","errorType":"timeout","error":"timeout exceeded"}`, ErrTimeout},
+		{200, `{"status":"error","errorType":"timeout","error":"query timed out"}`, ErrTimeout},
+		{504, "<html>Gateway Time-out</html>", ErrTimeout},
+		{504, `{"status":"error","errorType":"server_error","error":"upstream"}`, ErrTimeout},
+		{503, `{"status":"error","errorType":"unavailable","error":"starting"}`, nil},
+		{503, "Service Unavailable", nil},
+		{422, `{"status":"error","errorType":"execution","error":"many-to-many: timeout"}`, ErrQuestion},
+		{400, `{"status":"error","errorType":"bad_data","error":"parse error"}`, ErrQuestion},
+		{422, `{"status":"error","errorType":"422","error":"of VictoriaMetrics"}`, ErrQuestion},
+		{400, "<html>Bad Request</html>", nil},
+		{200, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"histogram":[1,{}]}]}}`, ErrQuestion},
+		{404, "", nil},
+		{200, "{}", nil},
 	} {
 		c, _ := serve(t, test.status, test.body)
 		_, err := c.Query(t.Context(), "q")
-		if got := errors.Is(err, ErrTimeout); err == nil || got != test.late {
-			t.Errorf("%d %s: got %v, of the kind: %v, want %v", test.status, test.body, err, got, test.late)
+		for _, kind := range []error{ErrTimeout, ErrQuestion} {
+			if got := errors.Is(err, kind); err == nil || got != (kind == test.kind) {
+				t.Errorf("%d %s: got %v, which is %q: %v", test.status, test.body, err, kind, got)
+			}
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%d: it was answered in time: %v", test.status, err)
