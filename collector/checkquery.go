@@ -11,10 +11,15 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/onefiveten/onefiveten/promapi"
 )
 
 // mostSeries is the largest max_series: each holds a window of its own.
 const mostSeries = 100_000
+
+// mostValue is the greatest magnitude that sigma takes.
+const mostValue = 1e100
 
 // checkQueries looks at each entry of signals.
 func (s Settings) checkQueries(r reporter) {
@@ -104,6 +109,52 @@ func (q Query) Unwise(report func(path, text string)) {
 	number.ReturnBool = true
 	report("expr", fmt.Sprintf("it has no value while the comparison does not hold: a signal that is empty while all is well has no baseline when it is not; write the value itself, %s, or what is 0 or 1, %s",
 		cut(value.String()), cut(number.String())))
+}
+
+// CheckAnswer looks at what the expression of entry i of the signals gives at the
+// moment. wrong takes what no other moment mends, unwise what another one may.
+func (s Settings) CheckAnswer(i int, points []promapi.Point, wrong, unwise func(path, text string)) {
+	entry, bad, odd := s.Signals[i], reporter(wrong), reporter(unwise)
+	v := slices.IndexFunc(s.Services, func(v Service) bool { return v.Name == entry.Service })
+	if v < 0 {
+		return // it has been told
+	}
+	odd.unless(len(points) > 0, "expr", "it gives no series now: while it does not, the signal has no verdict")
+	bad.unless(len(points) <= entry.MaxSeries, "max_series", "got %d series now, want %d at most: aggregate, or raise it", len(points), entry.MaxSeries)
+	for _, r := range entry.oddities(s.Services[v].Dimensions, points) {
+		switch r.reason {
+		case queryLabels:
+			bad("expr", r.err.Error())
+		case queryRange:
+			odd("range", r.err.Error())
+		default:
+			odd("expr", r.err.Error())
+		}
+	}
+}
+
+// oddities gives the first of each kind: of labels, of a value that is no number, of
+// one outside of the range.
+func (q Query) oddities(dimensions []string, points []promapi.Point) (all refusals) {
+	entry := query{service: q.Service, dimensions: dimensions}
+	low, high := q.Range.Sigma()
+	seen := map[string]bool{}
+	for _, p := range points {
+		_, key, err := entry.dimensionsOf(p.Labels)
+		switch {
+		case err != nil:
+			all.add(queryLabels, err)
+			continue
+		case seen[key]:
+			all.add(queryLabels, fmt.Errorf("got two series of {%s}: aggregate by service and the dimensions %v", key, dimensions))
+		case !(math.Abs(p.Value) <= mostValue):
+			all.add(queryNumber, fmt.Errorf("got the value %v for {%s} now: while it is no number, the series has no verdict", p.Value, key))
+		case low < high && (p.Value < low || p.Value > high):
+			all.add(queryRange, fmt.Errorf("got the value %v for {%s} now, want %v to %v: is the range right?", p.Value, key, low, high))
+		}
+		seen[key] = true
+	}
+	return all
 }
 
 // filter gives the outermost comparison where it drops what it does not hold for,

@@ -1,12 +1,16 @@
 package collector
 
 import (
+	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/onefiveten/onefiveten/promapi"
 )
 
 func TestQuery_Defaults(t *testing.T) {
@@ -149,5 +153,30 @@ func TestRange_AValueOutsideIsToldOnceAndJudged(t *testing.T) {
 	got := told.String()
 	if strings.Count(got, "\n") != 1 || !strings.Contains(got, "got the value 90 for {") || !strings.Contains(got, "want -Inf to 1") || !strings.Contains(got, "service=shop signal=queue") {
 		t.Errorf("the log is\n%s\nwant one line", got)
+	}
+}
+
+// What check says of an answer is what the exporter would have done with it.
+func TestCheckAnswer_TellsWhatIsWrongFromWhatMayPass(t *testing.T) {
+	for name, c := range map[string]struct {
+		points []promapi.Point
+		want   string
+	}{
+		"good":             {[]promapi.Point{element(5, "node", "n1", "service", "shop"), element(0, "node", "n2", "zone", "za"), element(-1)}, ""},
+		"nothing":          {nil, "warning: expr: it gives no series now: while it does not, the signal has no verdict\n"},
+		"too many":         {[]promapi.Point{element(1), element(1, "node", "a"), element(1, "node", "b"), element(1, "node", "c")}, "max_series: got 4 series now, want 3 at most: aggregate, or raise it\n"},
+		"labels":           {[]promapi.Point{element(1, "pod", "p"), element(1, "pod", "q")}, "expr: got a series with the label \"pod\", want service and the dimensions [node zone] alone: aggregate by them\n"},
+		"of another":       {[]promapi.Point{element(1, "service", "till")}, "expr: got a series of service \"till\", want \"shop\"\n"},
+		"double":           {[]promapi.Point{element(1, "node", "n"), element(2, "node", "n", "service", "shop")}, "expr: got two series of {node=\"n\"}: aggregate by service and the dimensions [node zone]\n"},
+		"NaN":              {[]promapi.Point{element(math.NaN(), "node", "n"), element(math.Inf(1))}, "warning: expr: got the value NaN for {node=\"n\"} now: while it is no number, the series has no verdict\n"},
+		"out of the range": {[]promapi.Point{element(101, "node", "n"), element(200)}, "warning: range: got the value 101 for {node=\"n\"} now, want -Inf to 100: is the range right?\n"},
+		"too large":        {[]promapi.Point{element(1e101)}, "warning: expr: got the value 1e+101 for {} now: while it is no number, the series has no verdict\n"},
+	} {
+		var got strings.Builder
+		s := parse(t, strings.Replace(queue, "unit: items", "max_series: 3, range: {max: 100}", 1))
+		s.CheckAnswer(0, c.points, func(path, text string) { fmt.Fprintf(&got, "%s: %s\n", path, text) }, func(path, text string) { fmt.Fprintf(&got, "warning: %s: %s\n", path, text) })
+		if diff := cmp.Diff(c.want, got.String()); diff != "" {
+			t.Errorf("%s: (-want +got):\n%s", name, diff)
+		}
 	}
 }

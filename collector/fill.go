@@ -251,15 +251,15 @@ func (f *filler) progress(w *work, samples int, share float64) {
 	_ = level.Info(f.c.logger).Log("msg", "still reading the past of series", "done", f.round.done, "left", len(f.open), "percent", percent, "samples", f.round.samples)
 }
 
-// mostSkew is how far clocks may differ before somebody is told: the rules compare
+// MostSkew is how far clocks may differ before somebody is told: the rules compare
 // instants of both.
-const mostSkew = time.Second
+const MostSkew = time.Second
 
 // skewed tells once a round that the clock of Prometheus is so far ahead of ours.
 func (f *filler) skewed(ahead time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if ahead.Abs() <= mostSkew || f.round.skewed {
+	if ahead.Abs() <= MostSkew || f.round.skewed {
 		return
 	}
 	f.round.skewed = true

@@ -103,13 +103,19 @@ func (j *job) theirs() time.Time { return time.Now().Round(0).Add(j.ahead) }
 // instantQuery tells the clock of whoever answers it.
 const instantQuery = "time()"
 
-// skew is how far the clock of Prometheus is before ours, as far as the time of an
-// answer tells it. Asked by our clock alone, one that is ahead would keep the newest
-// part of the past to itself, and one that is behind would be asked for its future,
-// where it repeats its last values.
+// skew is Skew within the time of a question. Asked by our clock alone, one that is
+// ahead would keep the newest part of the past to itself, and one that is behind
+// would be asked for its future, where it repeats its last values.
 func (j *job) skew(ctx context.Context, source Source) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.limit)
 	defer cancel()
+	return Skew(ctx, source)
+}
+
+// Skew is how far the clock of Prometheus is before ours, as far as the time of an
+// answer tells it: what the time that it took explains is none. It is 0 where the
+// server does not tell its time.
+func Skew(ctx context.Context, source Source) (ahead time.Duration, err error) {
 	before := time.Now().Round(0)
 	points, err := source.Query(ctx, instantQuery)
 	after := time.Now().Round(0)

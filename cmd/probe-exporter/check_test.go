@@ -3,12 +3,14 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -172,6 +174,10 @@ func api(t *testing.T, a answers) string {
 	return "http://" + site(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/api/v1/status/config" && a.config == "" {
 			http.Error(w, "", http.StatusForbidden)
+			return
+		}
+		if r.FormValue("query") == "time()" {
+			fmt.Fprintf(w, `{"status":"success","data":{"resultType":"scalar","result":[%f,"0"]}}`, float64(time.Now().UnixMilli())/1000)
 			return
 		}
 		w.Write([]byte(`{"status":"success","data":` + all[r.URL.Path] + "}"))

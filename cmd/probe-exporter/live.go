@@ -3,11 +3,16 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/prometheus/common/model"
+
+	"github.com/onefiveten/onefiveten/collector"
 	"github.com/onefiveten/onefiveten/config"
 	"github.com/onefiveten/onefiveten/promapi"
 )
@@ -48,6 +53,10 @@ func (a *app) compare(ctx context.Context, s *settings, f *findings) {
 		defer client.Close()
 		l.client = client
 		err = l.targets(ctx)
+	}
+	if err == nil {
+		l.clock(ctx)
+		l.signals(ctx)
 	}
 	if err != nil {
 		*silent = append(*silent, l.where(config.Masked(err.Error())))
@@ -136,4 +145,68 @@ func (l living) labels(ctx context.Context) {
 	for _, p := range found {
 		l.wrong = append(l.wrong, l.where(fmt.Sprintf("results of the job %q carry the label exported_probe: no rule finds them", p.Labels["job"])))
 	}
+}
+
+// clock compares the clock of that Prometheus with the one of this machine, which
+// need not be the one that the exporter runs on.
+func (l living) clock(ctx context.Context) {
+	ahead, err := collector.Skew(ctx, l.client)
+	switch {
+	case err != nil:
+		l.unwise = append(l.unwise, l.where(config.Masked("its clock was not looked at: "+err.Error())))
+	case ahead.Abs() > collector.MostSkew:
+		side := "ahead of"
+		if ahead < 0 {
+			side = "behind"
+		}
+		l.unwise = append(l.unwise, l.where(fmt.Sprintf("its clock is %s %s the one of this machine, want %s at most: if the exporter runs here, verdicts look older or younger to the rules than they are",
+			model.Duration(ahead.Abs().Round(100*time.Millisecond)), side, collector.MostSkew)))
+	}
+}
+
+// longest is how long all signals together are asked at most.
+const longest = 30 * time.Second
+
+// reply is what one signal is answered.
+type reply struct {
+	points []promapi.Point
+	err    error
+}
+
+// signals asks each entry once, as many at a time as the exporter does, and looks at
+// the answers.
+func (l living) signals(ctx context.Context) {
+	for i, got := range l.ask(ctx) {
+		finding := func(into *config.Mistakes) func(path, text string) {
+			return func(path, text string) {
+				*into = append(*into, l.settings.places.Mistake(fmt.Sprintf("signals[%d].%s", i, path), config.Masked(text)))
+			}
+		}
+		wrong, unwise := finding(&l.wrong), finding(&l.unwise)
+		switch {
+		case errors.Is(got.err, promapi.ErrQuestion):
+			wrong("expr", got.err.Error())
+		case got.err != nil:
+			unwise("expr", got.err.Error())
+		default:
+			l.settings.CheckAnswer(i, got.points, wrong, unwise)
+		}
+	}
+}
+
+// ask gives the answer of each signal.
+func (l living) ask(ctx context.Context) []reply {
+	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("no answer within %s, which all signals have together: %w", longest, context.DeadlineExceeded))
+	defer cancel()
+	all, places := make([]reply, len(l.settings.Signals)), make(chan struct{}, l.settings.Prometheus.Concurrency)
+	var open sync.WaitGroup
+	for i, q := range l.settings.Signals {
+		places <- struct{}{}
+		open.Go(func() {
+			defer func() { <-places }()
+			all[i].points, all[i].err = l.client.Query(ctx, q.Expr)
+		})
+	}
+	open.Wait()
+	return all
 }

@@ -36,6 +36,79 @@ func TestCheck_SignalsNeedSomebodyToAskInTime(t *testing.T) {
 	}
 }
 
+// answering is a Prometheus that scrapes us as it should and gives a signal what it is
+// told, with that status; its clock is ahead.
+func answering(t *testing.T, status int, answer string, ahead time.Duration) string {
+	t.Helper()
+	return "http://" + site(t, func(w http.ResponseWriter, r *http.Request) {
+		all := map[string]string{
+			"/api/v1/targets":       `{"activeTargets":[{"scrapePool":"p","scrapeUrl":"http://a.test/metrics/probes","scrapeInterval":"1s","scrapeTimeout":"500ms","health":"up"}]}`,
+			"/api/v1/status/config": `{"yaml":"scrape_configs: [{job_name: p, honor_labels: true}]"}`,
+			"/api/v1/query":         `{"resultType":"vector","result":[]}`,
+		}
+		switch r.FormValue("query") {
+		case "time()":
+			all[r.URL.Path] = fmt.Sprintf(`{"resultType":"scalar","result":[%f,"0"]}`, float64(time.Now().Add(ahead).UnixMilli())/1000)
+		case "max by (node) (queue_length)":
+			if status == 0 {
+				<-r.Context().Done() // nobody waits any more
+				return
+			}
+			w.WriteHeader(status)
+			fmt.Fprint(w, answer)
+			return
+		}
+		fmt.Fprintf(w, `{"status":"success","data":%s}`, all[r.URL.Path])
+	})
+}
+
+// holding is an answer with one series.
+func holding(labels, value string) string {
+	return fmt.Sprintf(`{"status":"success","data":{"resultType":"vector","result":[{"metric":{%s},"value":[1e9,%q]}]}}`, labels, value)
+}
+
+func TestCheck_AsksEachSignalOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		status         int // 0: it never answers
+		answer         string
+		ahead          time.Duration
+		wrong, warning string
+	}{
+		"good":         {200, holding(`"node":"n1"`, "5"), 0, "", ""},
+		"a bad query":  {422, `{"status":"error","errorType":"execution","error":"many-to-many from http://me:topsecret@store/"}`, 0, `FILE:11: signals[0].expr: asking http://127.0.0.1:`, ""},
+		"labels":       {200, holding(`"pod":"p"`, "5"), 0, `FILE:11: signals[0].expr: got a series with the label "pod"`, ""},
+		"away":         {503, "no", 0, "", `FILE:11: signals[0].expr: warning: asking http://127.0.0.1:`},
+		"nothing":      {200, `{"status":"success","data":{"resultType":"vector","result":[]}}`, 0, "", "FILE:11: signals[0].expr: warning: it gives no series now"},
+		"no number":    {200, holding("", "NaN"), 0, "", "FILE:11: signals[0].expr: warning: got the value NaN for {} now"},
+		"no answer":    {0, "", 0, "", "no answer within 500ms"},
+		"a fast clock": {200, holding("", "5"), 5 * time.Minute, "", "ahead of the one of this machine, want 1s at most"},
+		"a slow clock": {200, holding("", "5"), -5 * time.Minute, "", "behind the one of this machine, want 1s at most"},
+	} {
+		text := strings.NewReplacer("HOST", "127.0.0.1:1", `url: "ASKED"`, `timeout: 500ms, url: "`+answering(t, c.status, c.answer, c.ahead)+`"`).Replace(queued)
+		file := write(t, text)
+		for _, as := range [][]string{{"check"}, {"--config.check", "--observer=a"}} {
+			code, stdout, stderr := call(t, append(as, "--config.file="+file)...)
+			stdout, stderr = strings.ReplaceAll(stdout, file, "FILE"), strings.ReplaceAll(stderr, file, "FILE")
+			wrong, warning := c.wrong, c.warning
+			if as[0] == "--config.check" { // it asks nobody
+				wrong, warning = "", ""
+			}
+			if (code != 0) != (wrong != "") || !strings.Contains(stderr, wrong) || strings.Contains(stdout+stderr, "topsecret") {
+				t.Errorf("%s: %s ended with %d: %s\nwant %s", name, as[0], code, stderr, wrong)
+			}
+			told := 0 // of what can be asked
+			for _, line := range strings.Split(stdout, "\n") {
+				if strings.Contains(line, "warning: ") && !strings.Contains(line, "prometheus.scrape.timeout: ") {
+					told++
+				}
+			}
+			if !strings.Contains(stdout, warning) || (told == 1) != (warning != "") || told > 1 {
+				t.Errorf("%s: %s told %d warnings: %s\nwant %s", name, as[0], told, stdout, warning)
+			}
+		}
+	}
+}
+
 // A Prometheus whose address holds a password is no reason to show that.
 func TestSource_ErrorsShowNoPassword(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
