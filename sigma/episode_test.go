@@ -8,7 +8,7 @@ import (
 
 // shipped is the fault of a value as it is by default, with the cap of the table.
 func shipped() Fault {
-	return Fault{Window: 3 * time.Minute, Floor: .5, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
+	return Fault{Window: 3 * time.Minute, Floor: .55, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3}
 }
 
 // The proof of a bound says that m bad samples in a row are a fault. A step must
