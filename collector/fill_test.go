@@ -403,7 +403,10 @@ func TestFill_ThousandsOfSeriesAreAskedForInParts(t *testing.T) {
 		p := &past{series: series, value: calm, wait: 100 * time.Millisecond}
 		c, out := remembering(t, shop, &fake{}, p)
 		for _, target := range c.table.Load().targets {
-			if l := target.state.signals[ofLatency].past; l == nil || l.most != mostKept/5000 {
+			target.state.mu.Lock()
+			l := target.state.signals[ofLatency].past
+			target.state.mu.Unlock()
+			if l == nil || l.most != mostKept/5000 { // set before anybody else knew of it
 				t.Fatalf("%s keeps %+v, want its part of %d", target.url, l, mostKept)
 			}
 		}
