@@ -92,6 +92,9 @@ func (j *job) read(ctx context.Context, c *Collector, source Source, tell func(s
 			end = j.theirs()
 		}
 	}
+	for _, b := range j.made {
+		b.end()
+	}
 	j.recall(p, begun)
 	return j.settle(j.made), nil
 }
@@ -178,7 +181,7 @@ func (j *job) learn(c *Collector, tracks []promapi.Track, step time.Duration) (v
 			if !at.Before(until) {
 				break
 			}
-			if b.take(at, s, j.rules.interval, step) {
+			if b.take(told{at, s, step}) {
 				values++
 			}
 		}
@@ -199,7 +202,7 @@ func (j *job) blank(labels map[string]string) (*blank, string) {
 	if err != nil || len(j.made) >= j.most { // the rules have been tried
 		return nil, ""
 	}
-	b := &blank{labels: labels, made: made}
+	b := &blank{labels: labels, made: made, every: max(j.rules.interval, j.scrape)}
 	j.made[key] = b
 	return b, key
 }

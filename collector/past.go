@@ -153,24 +153,75 @@ type blank struct {
 	made    judged
 	verdict verdict
 	last    time.Time // of the newest sample
+
+	every   time.Duration // at which what is read changes at most
+	few     []told        // until they are enough for a threshold
+	values  int           // of those that lie so far apart that each can be another
+	counted time.Time     // the newest of them
 }
 
-// take judges one value of the past, of the instant at by the clock that sigma is
-// told. It stands for the step that ends there, and weighs as much as live samples
-// of that time did: parts that are asked in steps of different length would
-// otherwise count the more, the shorter the step, and a fault that has just begun
-// would be half of all that is known. No value is no sample.
-func (b *blank) take(at time.Time, s promapi.Sample, interval, step time.Duration) bool {
-	times := min(max(step/interval, 1), mostTimes)
+// told is a value of the past, at an instant by the clock that sigma is told, that
+// stands for the step which ends there.
+type told struct {
+	at   time.Time
+	of   promapi.Sample
+	step time.Duration
+}
+
+// take judges one value of the past, once there are as many as a threshold wants:
+// three that were scraped, each told many times, are no baseline. NaN is none.
+func (b *blank) take(v told) bool {
+	if math.IsNaN(v.of.Value) || math.IsInf(v.of.Value, 0) {
+		return false
+	}
+	if b.few == nil && b.values > 0 && v.at.Sub(b.last) <= b.made.rules.baseline.Window {
+		return b.learn(v)
+	}
+	if v.at.Sub(b.last) > b.made.rules.baseline.Window { // nothing of before is left
+		b.end()
+	}
+	b.few, b.last = append(b.few, v), v.at
+	if v.at.Sub(b.counted) >= b.every {
+		b.values, b.counted = b.values+1, v.at
+	}
+	if b.values >= b.made.rules.baseline.MinSamples {
+		for _, one := range b.few {
+			b.learn(one)
+		}
+		b.few = nil
+	}
+	return true
+}
+
+// learn gives a value to sigma. It weighs as much as live samples of that time did:
+// parts that are asked in steps of different length would otherwise count the more,
+// the shorter the step, and a fault that has just begun would be half of all that
+// is known. What sigma refuses is no sample.
+func (b *blank) learn(v told) bool {
+	interval := b.made.rules.interval
+	times := min(max(v.step/interval, 1), mostTimes)
 	taken := false
 	for n := times - 1; n >= 0; n-- {
-		back := n * (step / times)
-		v, err := b.made.add(at.Add(-back), s.Value, seconds(s.At.Add(-back)), b.verdict)
+		back := n * (v.step / times)
+		next, err := b.made.add(v.at.Add(-back), v.of.Value, seconds(v.of.At.Add(-back)), b.verdict)
 		if err == nil {
-			b.verdict, b.last, taken = v, at, true
+			b.verdict, b.last, taken = next, v.at, true
 		}
 	}
 	return taken
+}
+
+// end learns the values that have remained too few, each that can be another one
+// once.
+func (b *blank) end() {
+	var counted time.Time
+	for _, v := range b.few {
+		if v.at.Sub(counted) >= b.every {
+			counted, v.step = v.at, 0
+			b.learn(v)
+		}
+	}
+	b.few, b.values, b.counted = nil, 0, time.Time{}
 }
 
 // stretch is one question: the values at from and at every step after it up to to.
