@@ -38,7 +38,7 @@ func newPlace(signal label) place {
 		signal: newLabels(signal), lower: newLabels(signal, label{"bound", "lower"}), upper: newLabels(signal, label{"bound", "upper"}),
 		features: map[sigma.Feature]*labels{},
 	}
-	for _, f := range []sigma.Feature{sigma.ShortLevel, sigma.LongLevel, sigma.InSeason} {
+	for _, f := range sigma.Features() {
 		p.features[f] = newLabels(signal, label{"feature", string(f)})
 	}
 	return p

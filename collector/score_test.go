@@ -107,6 +107,27 @@ func TestScore_OfLatencyIsShownWhereItIsAskedFor(t *testing.T) {
 	})
 }
 
+// A finding whose feature had no place on the page would take the score with it.
+func TestScore_IsShownWhateverFeatureWasFarthestOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := begun(t, strings.Replace(shop, "owner: team-shop", "owner: x, signals: {latency: {score: true}}", 1), &fake{})
+		s := c.table.Load().targets[0].state
+		for _, feature := range []sigma.Feature{"short", "long", "season", "season_short", "season_long", "sample"} {
+			p := *s.shown.Load()
+			p.verdicts[ofLatency] = verdict{known: true, finding: sigma.Finding{Score: .9, Rarity: .001, Feature: feature, Value: 4, Mean: 2, StdDev: 1, Distance: 2}}
+			s.shown.Store(&p)
+			of := fmt.Sprintf(" of %q", feature)
+			want := map[string]string{
+				"ksigma_score": "0.9", "ksigma_score_rarity": "0.001",
+				"ksigma_score_value" + of: "4", "ksigma_score_mean" + of: "2", "ksigma_score_stddev" + of: "1", "ksigma_score_distance" + of: "2",
+			}
+			if diff := cmp.Diff(want, scores(text(t, c))); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", feature, diff)
+			}
+		}
+	})
+}
+
 func TestPeaks_TheGreatestOfTheWindowIsKept(t *testing.T) {
 	const window = 5
 	var p peaks

@@ -65,6 +65,11 @@ const (
 	PlainSample   Feature = "sample"
 )
 
+// Features are all that a Finding can name.
+func Features() []Feature {
+	return []Feature{ShortLevel, LongLevel, InSeason, ShortInSeason, LongInSeason, PlainSample}
+}
+
 // Finding is what a Score says of one sample. The zero value: it was not judged.
 type Finding struct {
 	Score   float64 // 0 to below 1; 0 unless it is an onset: greater than for 100 samples

@@ -228,7 +228,7 @@ func sane(t *testing.T, f Finding) {
 		f.StdDev > 0 && math.Abs(f.Distance) < farthest && math.Abs(explained-off) > 4*digits+1e-9*math.Abs(off):
 		t.Fatalf("%v lie between value and mean, %v are told: %+v", off, explained, f)
 	}
-	known := slices.Contains([]Feature{ShortLevel, LongLevel, InSeason, ShortInSeason, LongInSeason, PlainSample}, f.Feature)
+	known := slices.Contains(Features(), f.Feature)
 	if f.OnsetRarity < 0 || f.OnsetRarity > 1 || f.Score < 0 || f.Score >= 1 || f.Rarity <= 0 || f.Rarity > 1 || f.StdDev < 0 || !known {
 		t.Fatalf("impossible: %+v", f)
 	}
