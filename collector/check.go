@@ -22,7 +22,7 @@ const (
 // reserved are label names that targets may not carry: the exporter sets them,
 // or rules and Alertmanager give them a meaning (DETECTION 3.3).
 var reserved = []string{
-	"le", "quantile", "reason", "signal", "bound", "phase", "alertname", "observer", "probe", "instance", "job",
+	"le", "quantile", "reason", "signal", "bound", "feature", "phase", "alertname", "observer", "probe", "instance", "job",
 	"service", "role", "owner", "mode", "severity", "heal", "scope", "dimension", "member", "rule_set",
 }
 

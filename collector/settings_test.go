@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -229,8 +230,23 @@ func TestSettings_HTTPConfigIsCheckedAndShowsNoSecret(t *testing.T) {
 	}
 }
 
+// A label that stands twice on a line costs the whole page.
+func TestSettings_EveryLabelThatThePageAddsIsReserved(t *testing.T) {
+	all := slices.Clone(reasonLabels)
+	for _, p := range append(ofSignal[:], ofQuery) {
+		all = append(append(all, p.signal, p.lower, p.upper), slices.Collect(maps.Values(p.features))...)
+	}
+	for _, l := range all {
+		for _, p := range l.pairs {
+			if !isReserved(p.name) {
+				t.Errorf("%s: a target may carry the label %q too", l.text, p.name)
+			}
+		}
+	}
+}
+
 func TestSettings_ReservedLabelNames(t *testing.T) {
-	for _, name := range strings.Fields("exported_x __x le quantile reason signal bound phase alertname observer probe instance job service role owner mode severity heal scope dimension member rule_set") {
+	for _, name := range strings.Fields("exported_x __x le quantile reason signal bound feature phase alertname observer probe instance job service role owner mode severity heal scope dimension member rule_set") {
 		got := mistakes(strings.Replace(shop, "node: n1", name+": n1", 1))
 		if want := fmt.Sprintf("label name %q is reserved", name); !strings.Contains(got, want) {
 			t.Errorf("%s: got %q, want %q", name, got, want)
