@@ -832,6 +832,43 @@ func TestFill_ASignalIsFilledWithAllItsSeries(t *testing.T) {
 	})
 }
 
+// late is a past that begins at an instant. Before it there are no series at all.
+type late struct {
+	*past
+	begin time.Time
+}
+
+func (l late) Range(ctx context.Context, query string, from, to time.Time, step time.Duration) ([]promapi.Track, error) {
+	tracks, err := l.past.Range(ctx, query, from, to, step)
+	if to.Before(l.begin) {
+		tracks = nil
+	}
+	return tracks, err
+}
+
+// An empty answer does not tell how many series the next one has.
+func TestFill_APastThatBeginsLateIsAskedForInPartsToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &past{value: calm}
+		for i := range 40 {
+			p.series = append(p.series, map[string]string{"node": fmt.Sprint("n", i)})
+		}
+		text := strings.ReplaceAll(judgedShop, "min_samples: 30", "min_samples: 30, season: daily") + `signals: [{name: queue, service: shop, expr: q, interval: 15s, max_series: 40}]` + "\n"
+		text = strings.ReplaceAll(text, "owner: team-shop", "owner: team-shop, signals: {queue: {fault: {cap: .6}}}")
+		remembering(t, text, &fake{}, late{p, time.Now().Add(-24 * time.Hour)})
+		pass(time.Minute)
+		asked := p.questions()
+		if len(asked) < 4 {
+			t.Fatalf("got %d questions, want a season in parts", len(asked))
+		}
+		for _, q := range asked {
+			if values := 40 * (int(q.to.Sub(q.from)/q.step) + 1); q.expr == "q" && values > mostValues {
+				t.Errorf("got a question for %d values from %s to %s, want %d at most", values, q.from, q.to, mostValues)
+			}
+		}
+	})
+}
+
 func TestFill_ASignalStartsColdWithoutAPast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &past{series: []map[string]string{{"node": "n1"}}, value: calm, err: errors.New("away")}

@@ -163,7 +163,7 @@ func (j *job) begun(ctx context.Context, source Source, now time.Time) (map[stri
 func (j *job) learn(c *Collector, tracks []promapi.Track, step time.Duration) (values int) {
 	now := time.Now()
 	shift := c.sampleTime(now).Sub(now.Round(0))
-	if j.unsure {
+	if j.unsure && len(tracks) > 0 { // an empty one does not tell how many there are later
 		j.width = max(10, 2*len(tracks))
 	}
 	for _, track := range tracks {
