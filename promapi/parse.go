@@ -107,11 +107,14 @@ func refusal(status int, body []byte) error {
 }
 
 // cut shortens foreign text, which ends in logs and in the journal.
-func cut(text string) string {
-	if len(text) <= errorLimit {
+func cut(text string) string { return cutTo(text, errorLimit) }
+
+// cutTo shortens a text to so many bytes.
+func cutTo(text string, limit int) string {
+	if len(text) <= limit {
 		return text
 	}
-	return strings.ToValidUTF8(text[:errorLimit], "") + " …"
+	return strings.ToValidUTF8(text[:limit], "") + " …"
 }
 
 // stamped is [unix seconds, "value"].

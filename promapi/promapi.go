@@ -54,6 +54,7 @@ const (
 	defaultTimeout = 2 * time.Second
 	bodyLimit      = 16 << 20 // bytes of one answer
 	errorLimit     = 1 << 10  // bytes of a foreign error text that are shown
+	queryLimit     = 200      // bytes of a query in an error: a log that shortens must not lose the reason behind it
 )
 
 // ErrTimeout is the kind of an error of a question that was not answered in time:
@@ -161,11 +162,12 @@ type Point struct {
 }
 
 // Query asks an instant query, evaluated at the moment of the server. An empty
-// vector is no error. An error names this Prometheus and the query.
+// vector is no error. An error names this Prometheus and the query, a long one by its
+// beginning.
 func (c *Client) Query(ctx context.Context, query string) ([]Point, error) {
 	points, err := read(ctx, c, "api/v1/query", url.Values{"query": {query}, "timeout": {c.patience()}}, parseVector)
 	if err != nil {
-		return nil, fmt.Errorf("asking %s for %s: %w", c.name, query, err)
+		return nil, fmt.Errorf("asking %s for %s: %w", c.name, cutTo(query, queryLimit), err)
 	}
 	return points, nil
 }
@@ -190,11 +192,11 @@ const MaxSteps = 11000
 // Range asks a range query: the value at from and at every step after it up to to,
 // all in whole milliseconds of Prometheus' clock. A series has no sample where it
 // has no value; NaN and Inf are values. No series is no error. An error names this
-// Prometheus and the query; more than MaxSteps are one before anything is asked.
+// Prometheus and the query, as that of Query does; more than MaxSteps are one before anything is asked.
 func (c *Client) Range(ctx context.Context, query string, from, to time.Time, step time.Duration) ([]Track, error) {
 	tracks, err := c.tracks(ctx, query, from, to, step)
 	if err != nil {
-		return nil, fmt.Errorf("asking %s for %s from %s to %s: %w", c.name, query,
+		return nil, fmt.Errorf("asking %s for %s from %s to %s: %w", c.name, cutTo(query, queryLimit),
 			from.UTC().Format(time.RFC3339), to.UTC().Format(time.RFC3339), err)
 	}
 	return tracks, nil

@@ -43,6 +43,24 @@ func TestAMatrixIsReadAsPrometheusWritesIt(t *testing.T) {
 	}
 }
 
+// A log keeps the beginning of an error: behind a long query the reason would be lost.
+func TestALongQueryLeavesRoomForTheReason(t *testing.T) {
+	c, log := serve(t, 503, `{"status":"error","errorType":"unavailable","error":"shutting down"}`)
+	query := "sum(" + strings.Repeat("ü+", 3000) + "1)"
+	_, err := c.Query(t.Context(), query)
+	_, err2 := c.Range(t.Context(), query, began, began, time.Second)
+	for _, err := range []error{err, err2} {
+		if at := strings.Index(fmt.Sprint(err), "shutting down"); at < 0 || at > 400 || !strings.HasPrefix(err.Error(), "asking main for sum(ü+ü+") {
+			t.Errorf("got %v, want the reason within 400 bytes", err)
+		}
+	}
+	for _, one := range *log {
+		if one.Form.Get("query") != query {
+			t.Error("the query that is asked was shortened")
+		}
+	}
+}
+
 func TestARangeThatPrometheusWouldRefuseIsNotAsked(t *testing.T) {
 	c, log := serve(t, 200, success("matrix", "[]"))
 	const about = "asking main for q from 2026-11-21T01:45:04Z to "
