@@ -270,7 +270,7 @@ func (v Service) check(r reporter) {
 	r.unless(v.Severity == page || v.Severity == ticket, "severity", "got %q, want page or ticket", v.Severity)
 	checkNames(r, "dimensions", v.Dimensions, func(i int) string { return fmt.Sprintf("dimensions[%d]", i) })
 	for i, d := range v.Dimensions {
-		ok := model.LegacyValidation.IsValidLabelName(d) && !slices.Contains(reserved, d)
+		ok := model.LegacyValidation.IsValidLabelName(d) && !isReserved(d) && !strings.HasPrefix(d, "__") // no target could carry it
 		r.unless(ok, fmt.Sprintf("dimensions[%d]", i), "got %q, want the name of a label of targets, such as node", d)
 	}
 	t := v.Targets

@@ -231,6 +231,15 @@ func TestSettings_HTTPConfigIsCheckedAndShowsNoSecret(t *testing.T) {
 }
 
 // A label that stands twice on a line costs the whole page.
+func TestSettings_ADimensionIsALabelThatTargetsMayCarry(t *testing.T) {
+	for name, refused := range map[string]bool{"zone": false, "exported_node": true, "__name__": true, "le": true, "a b": true} {
+		got := mistakes(strings.Replace(shop, "owner: team-shop", fmt.Sprintf("owner: x, dimensions: [node, %q]", name), 1))
+		if strings.Contains(got, fmt.Sprintf("dimensions[1]: got %q, want the name of a label of targets", name)) != refused || !refused && got != "" {
+			t.Errorf("%s: got %q, refused %t", name, got, refused)
+		}
+	}
+}
+
 func TestSettings_EveryLabelThatThePageAddsIsReserved(t *testing.T) {
 	all := slices.Clone(reasonLabels)
 	for _, p := range append(ofSignal[:], ofQuery) {
