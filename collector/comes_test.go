@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -68,6 +69,50 @@ func TestFill_APrometheusThatComesByAReloadFillsWhatIsCold(t *testing.T) {
 			})
 		})
 	}
+}
+
+// One that has no season has its own state by then; one with a season is asked for
+// it, and a Prometheus that was away meanwhile knows nothing of the fault.
+func TestFill_APastThatHasNotSeenAFaultDoesNotEndIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		season := strings.Replace(judgedShop, "hold: 16m", "hold: 16m, season: daily", 1)
+		f, n := &fake{}, 0
+		f.set(func(context.Context, string) probe.Result {
+			n++
+			return good(time.Duration(100+n%7) * time.Millisecond)
+		})
+		coll, _ := remembering(t, season, f, nil)
+		pass(20 * time.Minute)
+		f.set(func(context.Context, string) probe.Result { return good(900 * time.Millisecond) })
+		pass(10 * time.Minute)
+		fault := func() string { return lines(text(t, coll), `signal="latency"`, "ksigma_fault") }
+		before, away := fault(), time.Now().Add(-2*time.Hour)
+		if !strings.Contains(before, "} 1\n") {
+			t.Fatalf("got %q, want a fault", before)
+		}
+		p := &past{series: n1(), value: func(labels map[string]string, at time.Time) float64 {
+			if at.After(away) {
+				return math.NaN()
+			}
+			return calm(labels, at)
+		}}
+		if err := coll.Apply(parse(t, season), f.modules(), proved, p); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if len(p.questions()) == 0 {
+			t.Error("nobody has asked")
+		}
+		for range 3 {
+			if got := lines(fault(), "ksigma_fault{"); !strings.HasSuffix(got, " 1\n") {
+				t.Errorf("got %q, want the fault of before", got)
+			}
+			if got, want := lines(fault(), "ksigma_fault_start"), lines(before, "ksigma_fault_start"); got != want {
+				t.Errorf("got %q, want its start %q", got, want)
+			}
+			pass(30 * time.Second)
+		}
+	})
 }
 
 // One that goes ends what was asked of it, and leaves nothing that is kept for it;

@@ -95,9 +95,8 @@ func (o *pastOfProbe) settle(made map[string]*blank) (filled int) {
 				of.past = nil
 				return v
 			}
-			filled++
-			v = of.past.replay(&b.made, b.verdict)
-			*of = b.made
+			v, took := of.fill(b, v)
+			filled += took
 			return v
 		})
 	}
@@ -208,9 +207,9 @@ func (o *pastOfQuery) settle(made map[string]*blank) (filled int) {
 			m.verdict = m.judged.release(m.verdict)
 			m.judged.past = nil
 		default:
-			m.verdict = m.judged.past.replay(&b.made, b.verdict)
-			m.judged = b.made
-			filled++
+			took := 0
+			m.verdict, took = m.judged.fill(b, m.verdict)
+			filled += took
 		}
 	}
 	for key, b := range made {

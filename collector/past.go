@@ -124,6 +124,20 @@ func (l *backlog) replay(j *judged, v verdict) verdict {
 	return v
 }
 
+// fill puts what was made from the past in the place of a series that waits, unless
+// the series knows better: a Prometheus that was away itself must neither end a fault
+// of which it has seen nothing nor take a threshold away. It tells whether it did, 1 or 0.
+func (j *judged) fill(b *blank, v verdict) (verdict, int) {
+	made := j.past.replay(&b.made, b.verdict)
+	if v.Ready && !made.Ready || v.Fault && !made.Fault && made.Samples < v.Samples {
+		v = j.release(v)
+		j.past = nil
+		return v, 0
+	}
+	*j = b.made
+	return made, 1
+}
+
 // release lets a series begin without its past, which it goes on waiting for.
 func (j *judged) release(v verdict) verdict {
 	if j.past == nil {
