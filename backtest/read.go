@@ -77,6 +77,7 @@ func (r *Reader) Read() (Sample, error) {
 		if err := foreign(r.text); err != nil {
 			return Sample{}, err
 		}
+		dropMark(r.text)
 	}
 	for {
 		r.limit.from0 = r.csv.InputOffset()
@@ -84,9 +85,6 @@ func (r *Reader) Read() (Sample, error) {
 		first := !r.begun
 		r.begun = true
 		if err == nil {
-			if first {
-				record[0] = strings.TrimPrefix(record[0], "\ufeff")
-			}
 			var s Sample
 			if s, err = r.sample(record); err == nil {
 				return s, nil
@@ -166,6 +164,13 @@ func foreign(text *bufio.Reader) error {
 		return errors.New("this is UTF-16; want CSV in UTF-8: iconv -f UTF-16 -t UTF-8 FILE | probe-exporter backtest -")
 	}
 	return nil
+}
+
+// dropMark uses up a byte order mark: a quote behind one would not begin its field.
+func dropMark(text *bufio.Reader) {
+	if begin, _ := text.Peek(3); string(begin) == "\ufeff" { // an error comes again
+		_, _ = text.Discard(len(begin))
+	}
 }
 
 // isHeader tells whether a first line that is no sample names the columns: nothing

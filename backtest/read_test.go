@@ -48,14 +48,16 @@ func TestReader_TakesWhatFilesLookLike(t *testing.T) {
 	want := []Sample{{At: at, Value: 1.5}, {At: at.Add(time.Second), Value: -2e3}}
 	labelled := []Sample{{At: at, Value: 1.5, Label: Normal}, {At: at.Add(time.Second), Value: -2e3, Label: Faulty}}
 	for text, want := range map[string][]Sample{
-		"1700000000,1.5\n1700000001,-2e3\n":                     want,
-		"timestamp,value\n1700000000,1.5\n1700000001,-2e3":      want, // no end of line at the end
-		"\ufeffTime,Value\r\n1700000000,1.5\r\n1700000001,-2e3": want,
-		"\ufeff1700000000,1.5\n\n1700000001,-2e3\n\n":           want,
-		"\"1700000000\",\"1.5\"\n1700000001, -2e3 \n":           want,
-		"t,v,l\n1700000000,1.5,0\n1700000001,-2e3,1\n":          labelled,
-		"t,v,l\n1700000000,1.5,\n1700000001,-2e3,true\n":        labelled,
-		"t,v,l\n1700000000,1.5,FALSE\n1700000001,-2e3,1.0\n":    labelled,
+		"1700000000,1.5\n1700000001,-2e3\n":                                                 want,
+		"timestamp,value\n1700000000,1.5\n1700000001,-2e3":                                  want, // no end of line at the end
+		"\ufeffTime,Value\r\n1700000000,1.5\r\n1700000001,-2e3":                             want,
+		"\ufeff1700000000,1.5\n\n1700000001,-2e3\n\n":                                       want,
+		"\"1700000000\",\"1.5\"\n1700000001, -2e3 \n":                                       want,
+		"\ufeff\"Time\",\"Value\"\r\n\"1700000000\",\"1.5\"\r\n\"1700000001\",\"-2e3\"\r\n": want,
+		"\ufeff\"1700000000\",1.5\n1700000001,-2e3\n":                                       want,
+		"t,v,l\n1700000000,1.5,0\n1700000001,-2e3,1\n":                                      labelled,
+		"t,v,l\n1700000000,1.5,\n1700000001,-2e3,true\n":                                    labelled,
+		"t,v,l\n1700000000,1.5,FALSE\n1700000001,-2e3,1.0\n":                                labelled,
 		"": nil, "timestamp,value\n": nil,
 	} {
 		if diff := cmp.Diff(want, all(t, NewReader(strings.NewReader(text), nil))); diff != "" {
