@@ -147,6 +147,22 @@ func TestProve_TheTargetThatARefusalNamesIsTheLeast(t *testing.T) {
 	}
 }
 
+// A target is told in whole seconds, and never less than what is needed.
+func TestProve_ARefusalRoundsTheTargetUp(t *testing.T) {
+	s := queued(timed{5, 2, 5, 1.25, 0}, asked(ticket, "rate(errors_total[5m])", 15, 2, 15))
+	g := &s.Services[0].Signals[1]
+	for _, c := range []struct {
+		seconds float64
+		kept    bool
+	}{{451, true}, {450, false}} {
+		g.Detect = dur(c.seconds)
+		b := Prove(s)[1]
+		if (b.Refusal == "") != c.kept || !c.kept && !strings.HasSuffix(b.Refusal, "targets.detect of 451s or more") {
+			t.Errorf("target %vs: got %s, refusal %q, want 451s to be enough and said so", c.seconds, b.Total, b.Refusal)
+		}
+	}
+}
+
 // source is one way of a fault at 0 to the first query that may be told of it, in
 // seconds. The expression is the slowest one that reads so far back: it shows what
 // was there before all of its range.
