@@ -40,16 +40,8 @@ func (a *app) backtestSettings() (*backtestSettings, error) {
 	if err := a.configured(s); err != nil {
 		return nil, err
 	}
-	held := s.Baseline.Hold
-	s.Baseline.Hold = -1
-	for _, change := range b.changes {
-		change(&s.Settings)
-	}
-	if s.Baseline.Hold < 0 { // a hold that nobody chose follows a shorter window
-		s.Baseline.Hold = min(held, s.Baseline.Window/2)
-	}
-	if v := s.Baseline; b.rangeGiven && !(v.Low < v.High) {
-		return nil, fmt.Errorf("--range.min and --range.max: the range is %v to %v, want the least value below the greatest", v.Low, v.High)
+	if err := b.adjust(&s.Settings); err != nil {
+		return nil, err
 	}
 	if b.csv != "" {
 		return s, nil
@@ -66,6 +58,27 @@ func (a *app) backtestSettings() (*backtestSettings, error) {
 		return s, err
 	}
 	return s, nil
+}
+
+// adjust makes the changes that the flags ask for.
+func (b *backtesting) adjust(s *backtest.Settings) error {
+	held := s.Baseline.Hold
+	s.Baseline.Hold = -1
+	before := s.Baseline
+	for _, change := range b.changes {
+		change(s)
+	}
+	before.Zone = s.Baseline.Zone // also that of timestamps
+	if s.Availability && (b.score || s.Baseline != before) {
+		return errors.New("availability has no baseline and no score, it is 0 or 1: leave out --score and the flags from --window to --range.max, or give --kind=value")
+	}
+	if s.Baseline.Hold < 0 { // a hold that nobody chose follows a shorter window
+		s.Baseline.Hold = min(held, s.Baseline.Window/2)
+	}
+	if v := s.Baseline; b.rangeGiven && !(v.Low < v.High) {
+		return fmt.Errorf("--range.min and --range.max: the range is %v to %v, want the least value below the greatest", v.Low, v.High)
+	}
+	return nil
 }
 
 // defaultBacktest is the row of signals: in the table of DETECTION 2, or that of

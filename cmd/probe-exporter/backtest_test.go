@@ -161,6 +161,8 @@ func TestBacktest_EndsWithOneOnAMistake(t *testing.T) {
 		good + " --k=20":                      "k 20 cannot be reached: of 120 samples",
 		good + " --hold=40m":                  "hold is 40m, want at most 30m",
 		good + " --range.max=4 --range.min=6": "--range.min and --range.max: the range is 6 to 4, want the least value below the greatest",
+		good + " --kind=availability --k=4":   "availability has no baseline and no score, it is 0 or 1: leave out --score and the flags from --window to --range.max",
+		good + " --kind=availability --score": "availability has no baseline and no score",
 		"--query=up --prometheus.url=http://127.0.0.1:1 --step=15s --interval=30s": "--interval and --step: got 30s and 15s; the interval of a query is its step, give one of them",
 		good + " --fault.cap=.95":       "no number of bad samples in a row is sure to pass cap 0.95",
 		good + " --signal=a/b":          "reading configuration: open probe-exporter.yml",
