@@ -3,12 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"time"
+
+	"github.com/golang/snappy"
+	"github.com/prometheus/prometheus/prompb"
 )
 
 // history are series that a Prometheus is given by remote write: the same values
@@ -46,25 +47,16 @@ func (h history) write(ctx context.Context, url string, from, to int) error {
 	return nil
 }
 
-// The tags of the fields of remote write 1.0: number and kind, as protobuf writes
-// them.
-const (
-	tagSeries, tagLabel, tagSample = 1<<3 | 2, 1<<3 | 2, 2<<3 | 2
-	tagName, tagText               = 1<<3 | 2, 2<<3 | 2
-	tagValue, tagTime              = 1<<3 | 1, 2 << 3
-)
-
-// request is a WriteRequest of remote write 1.0 with the steps from … to-1 of
-// every series.
-func (h history) request(from, to int) []byte {
-	var all, one []byte
-	for i := range h.series {
-		one = field(one[:0], tagLabel, label("__name__", h.name))
-		one = field(one, tagLabel, label("node", node(i)))
+// request is the steps from … to-1 of every series.
+func (h history) request(from, to int) *prompb.WriteRequest {
+	all := &prompb.WriteRequest{Timeseries: make([]prompb.TimeSeries, h.series)}
+	for i := range all.Timeseries {
+		one := &all.Timeseries[i]
+		one.Labels = []prompb.Label{{Name: "__name__", Value: h.name}, {Name: "node", Value: node(i)}}
 		for step := from; step < to; step++ {
-			one = field(one, tagSample, sample(h.start().Add(time.Duration(step)*every), h.values.at(i, step)))
+			at := h.start().Add(time.Duration(step) * every)
+			one.Samples = append(one.Samples, prompb.Sample{Timestamp: at.UnixMilli(), Value: h.values.at(i, step)})
 		}
-		all = field(all, tagSeries, one)
 	}
 	return all
 }
@@ -72,31 +64,13 @@ func (h history) request(from, to int) []byte {
 // node is the value of the label node of series i.
 func node(i int) string { return fmt.Sprintf("node-%05d", i) }
 
-func field(to []byte, tag byte, text []byte) []byte {
-	return append(binary.AppendUvarint(append(to, tag), uint64(len(text))), text...)
-}
-
-func label(name, value string) []byte {
-	return field(field(nil, tagName, []byte(name)), tagText, []byte(value))
-}
-
-func sample(at time.Time, v float64) []byte {
-	b := binary.LittleEndian.AppendUint64([]byte{tagValue}, math.Float64bits(v))
-	return binary.AppendUvarint(append(b, tagTime), uint64(at.UnixMilli()))
-}
-
-// snappy wraps a text in the block format of Snappy as one literal: nothing is
-// compressed, since here nothing travels.
-func snappy(text []byte) []byte {
-	const literal = 63 << 2 // its length - 1 stands in the next four bytes
-	b := binary.AppendUvarint(nil, uint64(len(text)))
-	b = binary.LittleEndian.AppendUint32(append(b, literal), uint32(len(text)-1))
-	return append(b, text...)
-}
-
 // post sends one request of remote write.
-func post(ctx context.Context, url string, text []byte) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(snappy(text)))
+func post(ctx context.Context, url string, all *prompb.WriteRequest) error {
+	text, err := all.Marshal()
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(snappy.Encode(nil, text)))
 	if err != nil {
 		return err
 	}
@@ -108,8 +82,9 @@ func post(ctx context.Context, url string, text []byte) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if said, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode/100 != 2 {
-		return fmt.Errorf("got %s, want 204: %w%s", resp.Status, err, said)
+	said, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode/100 != 2 {
+		err = fmt.Errorf("got %s, want 204: %s", resp.Status, said)
 	}
-	return nil
+	return err
 }

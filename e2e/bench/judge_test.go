@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"testing"
 	"time"
 
@@ -61,13 +60,5 @@ func TestHistory_IsJudgedOverWholeWindow(t *testing.T) {
 	}
 	if j.Samples != want.N || j.Mean-want.Mean > 1e-9 || want.Mean-j.Mean > 1e-9 {
 		t.Errorf("got %d samples with mean %v, want %d with %v", j.Samples, j.Mean, want.N, want.Mean)
-	}
-}
-
-func TestSnappy_IsLengthThenOneLiteral(t *testing.T) {
-	text := bytes.Repeat([]byte("x"), 300)
-	want := append([]byte{0xac, 0x02, 0xfc, 0x2b, 0x01, 0, 0}, text...)
-	if got := snappy(text); !bytes.Equal(got, want) {
-		t.Errorf("got % x", got[:8])
 	}
 }
