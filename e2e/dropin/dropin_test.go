@@ -13,6 +13,7 @@ import (
 
 	"github.com/onefiveten/onefiveten/demo/process"
 	"github.com/onefiveten/onefiveten/demo/stack"
+	"github.com/onefiveten/onefiveten/e2e/wait"
 )
 
 // upTo bounds every wait. It is no promise of a program: only a failing test
@@ -117,20 +118,7 @@ func (h *house) run(name, program string, args ...string) {
 // eventually asks until nothing is wrong any more.
 func (h *house) eventually(what string, wrong func() string) {
 	h.t.Helper()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(upTo)
-	for {
-		text := wrong()
-		if text == "" {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			h.t.Fatalf("not within %s: %s\n%s\n%s", upTo, what, text, process.Tail(h.file(h.running.Name()+".log"), 20))
-		}
-	}
+	wait.Until(h.t, what, upTo, wrong, func() string { return process.Tail(h.file(h.running.Name()+".log"), 20) })
 }
 
 // fires waits until these alerts fire, and no other.

@@ -25,6 +25,7 @@ import (
 	"github.com/onefiveten/onefiveten/demo/process"
 	"github.com/onefiveten/onefiveten/demo/stack"
 	"github.com/onefiveten/onefiveten/e2e/alone"
+	"github.com/onefiveten/onefiveten/e2e/wait"
 )
 
 // upTo bounds every wait. It is no promise of a program: only a failing test
@@ -184,20 +185,7 @@ func (h *house) remember() {
 // eventually asks until nothing is wrong any more.
 func (h *house) eventually(what string, wrong func() string) {
 	h.t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(upTo)
-	for {
-		text := wrong()
-		if text == "" {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			h.t.Fatalf("not within %s: %s\n%s\n%s", upTo, what, text, process.Tail(h.log(), 30))
-		}
-	}
+	wait.Until(h.t, what, upTo, wrong, func() string { return process.Tail(h.log(), 30) })
 }
 
 // page reads a page of the exporter.

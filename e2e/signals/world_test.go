@@ -21,6 +21,7 @@ import (
 
 	"github.com/onefiveten/onefiveten/demo/process"
 	"github.com/onefiveten/onefiveten/demo/stack"
+	"github.com/onefiveten/onefiveten/e2e/wait"
 )
 
 // upTo bounds every wait. It is no promise of a program: only a failing test
@@ -246,20 +247,7 @@ func (w *world) faulty() string { return w.alerts("SignalFault") }
 // eventually asks until there is nothing wrong any more.
 func (w *world) eventually(what string, wrong func() string) {
 	w.t.Helper()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(upTo)
-	for {
-		text := wrong()
-		if text == "" {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			w.t.Fatalf("not within %s: %s: %s\n%s", upTo, what, text, process.Tail(w.file("probe-exporter.log"), 20))
-		}
-	}
+	wait.Until(w.t, what, upTo, wrong, func() string { return process.Tail(w.file("probe-exporter.log"), 20) })
 }
 
 // becomes waits until a text is as wanted.
