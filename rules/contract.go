@@ -4,7 +4,7 @@ package rules
 type Promise struct {
 	Alert       string
 	Labels      []string // always present
-	Sometimes   []string // labels that depend on where the fault lies
+	Sometimes   []string // labels that depend on where the fault lies; a dimension of the service is one too
 	Annotations []string
 }
 

@@ -70,7 +70,7 @@ func (s Spec) tested(bounds []Bound) ruletest.Spec {
 	}
 	for _, v := range s.Services {
 		one := ruletest.Service{
-			Name: v.Name, Owner: v.Owner, Severity: v.Severity, Observers: v.Observers,
+			Name: v.Name, Owner: v.Owner, Severity: v.Severity, Dimensions: setOf(v).dimensions, Observers: v.Observers,
 			Locate: v.Locate, Recover: v.Recover, Keep: s.keep(v.Severity),
 		}
 		for _, g := range v.Signals {
@@ -97,24 +97,16 @@ func (b Bound) tested() ruletest.Proof {
 	return p
 }
 
-// groups has one file per severity class in use, and the watchers.
+// groups has one file per set in use, and the watchers.
 func (s Spec) groups() map[string][]group {
 	files := map[string][]group{rulesFile("watchers"): s.watcherGroups()}
-	for _, class := range s.classes() {
-		files[rulesFile(class+"-node")] = []group{s.nodeGroup(class)}
+	for _, v := range s.Services {
+		if t := setOf(v); files[rulesFile(t.name())] == nil {
+			files[rulesFile(t.name())] = []group{s.group(t)}
+		}
 	}
 	return files
 }
 
 // rulesFile is the file of one rule set.
 func rulesFile(set string) string { return strings.Replace(RulesGlob, "*", "onefiveten-"+set, 1) }
-
-// classes are the severities in use, sorted.
-func (s Spec) classes() []string {
-	var used []string
-	for _, v := range s.Services {
-		used = append(used, v.Severity)
-	}
-	slices.Sort(used)
-	return slices.Compact(used)
-}

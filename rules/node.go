@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,22 +21,48 @@ const (
 // once. The range edge lies between samples, never on one.
 const isolated = `heal_isolated or last_over_time(heal_isolated[1m59s500ms]) unless on (job, instance) heal_incidents`
 
-// nodeGroup gives the rules of one severity class for services whose only
-// dimension is node. They are generic over service and signal: a service adds
-// series, not rules. Numbers are those of the table in DETECTION 5.1.
-func (s Spec) nodeGroup(class string) group {
-	every := s.Prometheus.Evaluation.Interval.String()
-	words := strings.NewReplacer("<set>", class+"-node", "<class>", class, "<E>", every)
-	keep := s.keep(class)
+// set is what one group of rules stands for: a severity class and the dimensions of
+// its services, sorted, node among them.
+type set struct {
+	class      string
+	dimensions []string
+}
+
+// setOf is that of a service. The order of its dimensions has no meaning.
+func setOf(v Service) set {
+	return set{v.Severity, slices.Compact(slices.Sorted(slices.Values(v.Dimensions)))}
+}
+
+// name is the word of the set in names of groups and files, and its rule_set.
+func (t set) name() string { return t.class + "-" + strings.Join(t.dimensions, "-") }
+
+// further are the dimensions above node: each groups nodes.
+func (t set) further() []string {
+	return slices.DeleteFunc(slices.Clone(t.dimensions), func(d string) bool { return d == roleNode })
+}
+
+// words are what stands for the set in the expressions.
+func (t set) words(every string) *strings.Replacer {
+	return strings.NewReplacer("<set>", t.name(), "<class>", t.class, "<E>", every,
+		"<dimensions>", strings.Join(t.dimensions, ","), "<by>", strings.Join(t.dimensions, ", "))
+}
+
+// group gives the rules of one set. They are generic over service and signal: a
+// service adds series, not rules. Numbers are those of the table in DETECTION 5.1.
+func (s Spec) group(t set) group {
 	g := group{
-		name:    "onefiveten:" + class + "-node",
-		comment: fmt.Sprintf("Services of severity %s with the dimension node.", class),
-		rules:   append(nodeRecords(), nodeAlerts(class, keep, s.differ(), s.disagree())...),
+		name:    "onefiveten:" + t.name(),
+		comment: fmt.Sprintf("Services of severity %s, located by %s.", t.class, strings.Join(t.dimensions, ", ")),
+		rules:   append(t.records(), t.alerts(s.keep(t.class), s.differ(), s.disagree())...),
 	}
+	words := t.words(s.Prometheus.Evaluation.Interval.String())
 	for i, r := range g.rules {
 		g.rules[i].expr = expression(r.expr, words)
+		for j, a := range r.annotations {
+			g.rules[i].annotations[j].value = words.Replace(a.value)
+		}
 		if r.record != "" {
-			g.rules[i].labels = []label{{"rule_set", class + "-node"}}
+			g.rules[i].labels = []label{{"rule_set", t.name()}}
 		}
 	}
 	return g
@@ -107,10 +134,10 @@ func (s Spec) ways(v Service, of func(Signal) bool) []chain {
 	return all
 }
 
-// nodeRecords stand in the order in which they read each other: within a group
+// records stand in the order in which they read each other: within a group
 // each result is stored before the next rule runs, so a chain costs no interval.
-func nodeRecords() []rule {
-	return append(voteRecords(), locateRecords()...)
+func (t set) records() []rule {
+	return append(voteRecords(), t.locateRecords()...)
 }
 
 // voteRecords lead from the gauges to the members that are bad.
@@ -146,7 +173,7 @@ func freshRecord() rule {
 					)
 			)
 			* on (service) group_left (owner)
-				topk by (service) (1, onefiveten_service_info{severity="<class>", dimensions="node"})
+				topk by (service) (1, onefiveten_service_info{severity="<class>", dimensions="<dimensions>"})
 			* on (service, signal) group_left (mode)
 				topk by (service, signal) (1, onefiveten_signal_info)`,
 	}
@@ -172,7 +199,7 @@ func memberRecords() []rule {
 		comment: "2 One vote per observer and member. role gives the dimension (node or entry), node or else instance the member.",
 		record:  "onefiveten:vote:bool",
 		expr: `
-			max by (service, owner, signal, mode, dimension, member, node, observer) (
+			max by (service, owner, signal, mode, dimension, member, <by>, observer) (
 				label_replace(label_replace(label_replace(
 					onefiveten:ksigma_fault:fresh{rule_set="<set>"},
 					"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(?s:(.+))"), "member", "$1", "node", "(?s:(.+))")
@@ -199,12 +226,12 @@ func memberRecords() []rule {
 		comment: "4 Quorum: the share of the votes that are left, without those of suspects.",
 		record:  "onefiveten:member_fault:ratio",
 		expr: `
-			sum by (service, owner, signal, mode, dimension, member, node) (
+			sum by (service, owner, signal, mode, dimension, member, <by>) (
 				onefiveten:vote:bool{rule_set="<set>"}
 				unless on (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set="<set>"} == 1)
 			)
 			/
-			count by (service, owner, signal, mode, dimension, member, node) (
+			count by (service, owner, signal, mode, dimension, member, <by>) (
 				onefiveten:vote:bool{rule_set="<set>"}
 				unless on (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set="<set>"} == 1)
 			)`,
@@ -225,22 +252,21 @@ func memberRecords() []rule {
 }
 
 // locateRecords say since when the fault lasts and where it lies.
-//
-// Record 7 takes the earlier of what the gauges say and of what it said itself
+func (t set) locateRecords() []rule {
+	records := []rule{startRecord()}
+	if groups := t.groupRecord(); groups.record != "" {
+		records = append(records, groups)
+	}
+	return append(records, t.candidateRecord(), locatedRecord(), t.serviceRecord())
+}
+
+// startRecord takes the earlier of what the gauges say and of what it said itself
 // before: an exporter that restarts knows of a later start only. Of the gauges
 // those count that have a vote: a probe that hangs tells of an old fault for as
 // long as it hangs. It carries for two minutes, and only while there is a fault,
 // so that a fault which comes after a longer pause begins anew.
-//
-// Record 10 reads the past of two records with offset, which is the evaluation
-// before whatever the order of the rules is. A member is named at once when no
-// other was, as the clock runs; another one only when it was a candidate twice,
-// since at the edge of a fault the candidates change for one evaluation.
-//
-// Records 10 and 11 may both be silent, as for an entry that is bad before good
-// nodes: then nobody knows, and FaultNotLocated says so in time.
-func locateRecords() []rule {
-	return []rule{{
+func startRecord() rule {
+	return rule{
 		comment: "7 Start of the fault: earliest start of a bad member, carried over restarts and gaps of up to 2m.",
 		record:  "onefiveten:fault_start_timestamp_seconds:min",
 		expr: `
@@ -258,8 +284,47 @@ func locateRecords() []rule {
 					last_over_time(onefiveten:fault_start_timestamp_seconds:min{rule_set="<set>"}[1m59s500ms])
 					and on (service, signal) (onefiveten:fault_members:sum{rule_set="<set>"} > 0)
 			)`,
-	}, {
-		comment: "9 Candidates: the bad nodes, if they are at most max(1, 30 %) of two or more. (8 is for further dimensions.)",
+	}
+}
+
+// groupRecord has one arm for each dimension above node; none when there is none.
+// Shares are quotients of counts, as in record 4. The only group that is mostly bad
+// is where the fault lies, if there are others to compare with: a zone of one node
+// is that node.
+func (t set) groupRecord() rule {
+	var arms []string
+	for _, d := range t.further() {
+		arms = append(arms, strings.ReplaceAll(groupArm, "<group>", d))
+	}
+	if len(arms) == 0 {
+		return rule{}
+	}
+	return rule{
+		comment: "8 Candidates above node: the only " + strings.Join(t.further(), ", the only ") + " with more than half of its nodes bad, at least two of them, while there are others.",
+		record:  "onefiveten:group_candidate:ratio",
+		expr:    strings.Join(arms, "\n\t\t\tor"),
+	}
+}
+
+const (
+	groupArm = `
+			label_replace(label_replace(
+				` + groupShare + ` > 0.5
+				and on (service, signal, <group>)
+					(sum by (service, signal, <group>) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node", <group>!=""}) >= 2)
+				and on (service, signal) (count by (service, signal) (` + groupShare + ` > 0.5) == 1)
+				and on (service, signal)
+					(count by (service, signal) (group by (service, signal, <group>) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node", <group>!=""})) >= 2),
+				"dimension", "<group>", "<group>", "(?s:.+)"), "member", "$1", "<group>", "(?s:(.+))")`
+	groupShare = `sum by (service, owner, signal, mode, <group>) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node", <group>!=""})
+					/ count by (service, owner, signal, mode, <group>) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node", <group>!=""})`
+)
+
+// candidateRecord has the groups before the nodes: where a zone is bad its nodes
+// are not named one by one.
+func (t set) candidateRecord() rule {
+	r := rule{
+		comment: "9 Candidates: the bad nodes, if they are at most max(1, 30 %) of two or more.",
 		record:  "onefiveten:member_candidate:ratio",
 		expr: `
 			(onefiveten:member_fault:bool{rule_set="<set>", dimension="node"} == 1)
@@ -268,7 +333,23 @@ func locateRecords() []rule {
 				<= clamp_min(0.3 * count by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"}), 1)
 			)
 			and on (service, signal) (count by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"}) >= 2)`,
-	}, {
+	}
+	if len(t.further()) > 0 {
+		r.comment = "9 Candidates: a group, or else the bad nodes, if they are at most max(1, 30 %) of two or more."
+		r.expr += `
+			unless on (service, signal) onefiveten:group_candidate:ratio{rule_set="<set>"}
+			or
+			onefiveten:group_candidate:ratio{rule_set="<set>"}`
+	}
+	return r
+}
+
+// locatedRecord reads the past of two records with offset, which is the evaluation
+// before whatever the order of the rules is. A member is named at once when no
+// other was, as the clock runs; another one only when it was a candidate twice,
+// since at the edge of a fault the candidates change for one evaluation.
+func locatedRecord() rule {
+	return rule{
 		comment: "10 Located at once when nothing was located before; another member only after two evaluations.",
 		record:  "onefiveten:member_located:ratio",
 		expr: `
@@ -281,7 +362,13 @@ func locateRecords() []rule {
 				onefiveten:member_candidate:ratio{rule_set="<set>"}
 				unless on (service, signal) (onefiveten:member_located:ratio{rule_set="<set>"} offset <E>)
 			)`,
-	}, {
+	}
+}
+
+// serviceRecord and record 10 may both be silent, as for an entry that is bad
+// before good nodes: then nobody knows, and FaultNotLocated says so in time.
+func (t set) serviceRecord() rule {
+	r := rule{
 		comment: "11 The service as a whole: too many nodes for a candidate, or fewer than two nodes in rotation.",
 		record:  "onefiveten:service_located:sum",
 		expr: `
@@ -293,17 +380,22 @@ func locateRecords() []rule {
 					onefiveten:fault_members:sum{rule_set="<set>"}
 					unless on (service, signal) (count by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"}) >= 2)
 			)`,
-	}}
+	}
+	if len(t.further()) > 0 {
+		r.expr += `
+			unless on (service, signal) onefiveten:group_candidate:ratio{rule_set="<set>"}`
+	}
+	return r
 }
 
 // start is the annotation with the fault's first bad sample in unix seconds.
 const start = `{{ with printf "onefiveten:fault_start_timestamp_seconds:min{service=%q,signal=%q}" $labels.service $labels.signal | query }}{{ . | first | value | printf "%.3f" }}{{ end }}`
 
-// nodeAlerts follow the records in the same group, for the same reason. Within
+// alerts follow the records in the same group, for the same reason. Within
 // FaultDetected and FaultLocated keep_firing_for bridges the restart of an
 // exporter; the others may end and begin again, which costs people nothing.
-func nodeAlerts(class string, keep, differ, disagree time.Duration) []rule {
-	return append(stageAlerts(class, keep), ticketAlerts(keep, differ, disagree)...)
+func (t set) alerts(keep, differ, disagree time.Duration) []rule {
+	return append(stageAlerts(t.class, keep), ticketAlerts(keep, differ, disagree)...)
 }
 
 // stageAlerts are detect, locate and recover. They carry heal="true", which the
@@ -325,7 +417,7 @@ func stageAlerts(class string, keep time.Duration) []rule {
 		comment: "Locate: one member.",
 		alert:   "FaultLocated",
 		expr: `
-			max by (service, owner, signal, scope, member, node) (
+			max by (service, owner, signal, scope, member, <by>) (
 				label_replace(onefiveten:member_located:ratio{rule_set="<set>", mode="page"}, "scope", "$1", "dimension", "(.+)")
 			)`,
 		keep: keep, labels: heal,

@@ -268,7 +268,7 @@ func TestTested_IsTheSpecAndItsProof(t *testing.T) {
 		Files: []string{"../rules/onefiveten-page-node.yml", "../rules/onefiveten-watchers.yml"}, Observers: []string{"a", "b"},
 		Every: time.Second, Scrape: time.Second, ScrapeTakes: dur(.5), Restart: dur(5), Differ: dur(30), Disagree: dur(30), Dwell: dur(15), Unanswered: dur(15),
 		Services: []ruletest.Service{{
-			Name: "shop", Owner: "team-shop", Severity: page, Observers: []string{"b"}, Signals: []ruletest.Signal{{Name: availability, Mode: page}},
+			Name: "shop", Owner: "team-shop", Severity: page, Dimensions: []string{"node"}, Observers: []string{"b"}, Signals: []ruletest.Signal{{Name: availability, Mode: page}},
 			Locate: 5 * time.Minute, Recover: 10 * time.Minute, Keep: dur(30),
 		}},
 		Proofs: []ruletest.Proof{{

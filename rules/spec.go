@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/onefiveten/onefiveten/sigma"
 )
 
@@ -141,19 +143,22 @@ func (v Service) check(report func(path, text string), observers []string) {
 	}
 }
 
-// checkDimensions takes the set of one for which there are rules so far.
+// scopes are where a fault may lie beside a dimension: no dimension may be named so.
+var scopes = []string{"service", "entry", "observer", "unknown"}
+
+// checkDimensions takes any labels, node among them: a member of the others is a
+// group of nodes.
 func (v Service) checkDimensions(report func(path, text string)) {
 	for i, d := range v.Dimensions {
+		at := fmt.Sprintf("dimensions[%d]", i)
 		switch {
-		case d != "node" && d != "zone" && d != "version":
-			report("dimensions", fmt.Sprintf("got %q, want node, zone or version", d))
+		case !model.LegacyValidation.IsValidLabelName(d) || slices.Contains(scopes, d):
+			report(at, fmt.Sprintf("got %q, want the name of a label of targets, such as node", d))
 		case slices.Index(v.Dimensions, d) < i:
-			report(fmt.Sprintf("dimensions[%d]", i), fmt.Sprintf("%q is named twice", d))
-		case d != "node":
-			report("dimensions", fmt.Sprintf("%q: %s", d, notYet))
+			report(at, fmt.Sprintf("%q is named twice", d))
 		}
 	}
-	if !slices.Contains(v.Dimensions, "node") {
+	if !slices.Contains(v.Dimensions, roleNode) {
 		report("dimensions", fmt.Sprintf("got [%s], want node among them", strings.Join(v.Dimensions, ", ")))
 	}
 }

@@ -131,7 +131,7 @@ func TestSpec_NamesEveryMistake(t *testing.T) {
 	s := shop(timed{5, 2, 5, 1, 0})
 	s.Observers = []string{"a", "a", ""}
 	v := s.Services[0]
-	v.Severity, v.Dimensions, v.Observers = "pager", []string{"zone", "rack", "zone"}, []string{"c"}
+	v.Severity, v.Dimensions, v.Observers = "pager", []string{"zone", "entry", "zone"}, []string{"c"}
 	v.Detect, v.Locate = 5*time.Minute, time.Minute
 	v.Probes = []Probe{{Name: "", Role: "edge", Interval: dur(1), Timeout: 0}}
 	v.Signals = []Signal{{Name: "queue", Mode: "mail"}, {Name: latency, Mode: "mail", Fault: sigma.Fault{Window: -1, Floor: 1, Cap: 1}}}
@@ -144,8 +144,8 @@ func TestSpec_NamesEveryMistake(t *testing.T) {
 	for i := range s.Services {
 		at := fmt.Sprintf("services[%d].", i)
 		for _, want := range []string{
-			`dimensions: "rack", want`, `dimensions: "zone": known, not yet available`, `dimensions[2]: "zone" is named twice`,
-			"dimensions: got [zone, rack, zone], want node among them",
+			`dimensions[1]: "entry", want`, `dimensions[2]: "zone" is named twice`,
+			"dimensions: got [zone, entry, zone], want node among them",
 			"severity: got \"pager\", want page or ticket", `observers[0]: "c" is not listed in observers`,
 			"targets: got detect 5m0s, locate 1m0s, recover 10m0s, want 0 < detect <= locate <= recover",
 			`probes[0]: name "", want a text in UTF-8`, `probes[0]: role "edge", want node or entry`,
@@ -155,7 +155,7 @@ func TestSpec_NamesEveryMistake(t *testing.T) {
 			"signals.latency.fault.cap: got 1, want the floor of 1 or more and below 1",
 			"signals.latency.fault.min_anomalies: got 0, want 1 or more", "signals.latency.fault.clear: got 0, want 1 or more",
 		} {
-			want = at + strings.Replace(want, `dimensions: "rack", want`, `dimensions: got "rack", want node, zone or version`, 1)
+			want = at + strings.Replace(want, `dimensions[1]: "entry", want`, `dimensions[1]: got "entry", want the name of a label of targets, such as node`, 1)
 			if !slices.Contains(got, want) {
 				t.Errorf("missing: %s", want)
 			}

@@ -62,10 +62,9 @@ FILE:9: probes[1].name: name "p" stands twice in probes
 FILE:9: probes[1].service: "nobody" is not among the services
 FILE:10: signals[0].expr: no expression
 FILE:10: signals[0].service: no service, want the one that the signal is of
-FILE:12: services[0].dimensions: "zone": known, not yet available
 FILE:12: services[0].dimensions: got [zone], want node among them
 FILE:12: services[0].signals.availability.fault.cap: got 2, want above 0 and below 1
-probe-exporter: FILE has mistakes: 17
+probe-exporter: FILE has mistakes: 16
 `
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(strings.ReplaceAll(stderr, file, "FILE"), "\n")); diff != "" || code != 1 || stdout != "" {
 		t.Errorf("ended with %d, printed %s\n%s", code, stdout, diff)

@@ -110,7 +110,7 @@ func (c *scene) describe(v Service, me label, whole func(string) string) {
 		}
 		c.add("signal_stale_after_seconds", []label{me, name, {"signal", c.signal.Name}}, values)
 	}
-	c.add("onefiveten_service_info", []label{name, {"owner", v.Owner}, {"severity", v.Severity}, {"dimensions", "node"}, me}, whole("1"))
+	c.add("onefiveten_service_info", []label{name, {"owner", v.Owner}, {"severity", v.Severity}, {"dimensions", strings.Join(v.Dimensions, ",")}, me}, whole("1"))
 	for _, g := range v.Signals {
 		c.add("onefiveten_signal_info", []label{name, {"signal", g.Name}, {"mode", g.Mode}, me}, whole("1"))
 	}

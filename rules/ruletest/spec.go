@@ -22,6 +22,7 @@ package ruletest
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -54,12 +55,16 @@ type Spec struct {
 // Service is one that the rules watch.
 type Service struct {
 	Name, Owner, Severity string
+	Dimensions            []string // sorted, node among them
 	Observers             []string // who watches it; empty: all
 	Signals               []Signal
 
 	Locate, Recover time.Duration // targets, from the start of a fault
 	Keep            time.Duration // keep_firing_for of its alerts, a multiple of E
 }
+
+// set is the name of the rules that watch the service.
+func (v Service) set() string { return v.Severity + "-" + strings.Join(v.Dimensions, "-") }
 
 // Signal is one kind of sample of a service; its Mode is page or ticket.
 type Signal struct{ Name, Mode string }
@@ -134,7 +139,7 @@ func (s Spec) scenes() ([]*scene, error) {
 			proved[id] = true
 			scenes = append(scenes, c.worstPhase())
 		}
-		id := fmt.Sprint(c.service.Severity, c.signal.Mode, p.Query != nil)
+		id := fmt.Sprint(c.service.set(), c.signal.Mode, p.Query != nil)
 		if shown[id] {
 			continue
 		}
@@ -169,7 +174,7 @@ func (s Spec) scene(p Proof) (*scene, error) {
 
 // identity is equal for scenes whose worst phase is the same.
 func (c *scene) identity() string {
-	return fmt.Sprint(c.service.Severity, c.signal.Mode, c.probe, c.probeTakes, c.fault, c.asking, c.source, c.sourceTakes, c.back)
+	return fmt.Sprint(c.service.set(), c.signal.Mode, c.probe, c.probeTakes, c.fault, c.asking, c.source, c.sourceTakes, c.back)
 }
 
 // cases are the scenes that a signal of this mode takes part in.
