@@ -89,7 +89,7 @@ func (b Bound) tested() ruletest.Proof {
 	c := b.chain
 	p := ruletest.Proof{
 		Service: b.Service, Signal: b.Signal, Probe: b.Probe, Interval: c.interval, Timeout: c.timeout,
-		Fault: c.signal.Fault, Bad: b.Bad, Bound: b.Total,
+		Fault: c.signal.Fault, Baseline: c.signal.Baseline, Bad: b.Bad, Bound: b.Total,
 	}
 	if c.signal.Query != nil {
 		p.Query = &ruletest.Query{Source: c.source, SourceTimeout: c.sourceTimeout, Reach: c.reach}

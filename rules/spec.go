@@ -42,6 +42,8 @@ type Signal struct {
 	Detect time.Duration // 0 means the service's
 	Fault  sigma.Fault
 	Query  *Query // nil: the probes give the samples
+
+	Baseline sigma.Baseline // that judges a value; availability has none
 }
 
 // Query is the timing of one entry of "signals:", whose answers are the samples.

@@ -20,6 +20,7 @@ import (
 	"github.com/onefiveten/onefiveten/probe"
 	"github.com/onefiveten/onefiveten/promapi"
 	"github.com/onefiveten/onefiveten/rules"
+	"github.com/onefiveten/onefiveten/sigma"
 )
 
 // settings are the whole configuration: the parts that the rooms declare.
@@ -358,6 +359,7 @@ func (s *settings) spec() rules.Spec {
 		for name, g := range v.Signals {
 			one.Signals = append(one.Signals, rules.Signal{
 				Name: name, Mode: g.Mode, Detect: time.Duration(g.Targets.Detect), Fault: g.Fault.Sigma(), Query: s.query(c, v.Name, name),
+				Baseline: baseline(c, v.Name, name, g),
 			})
 		}
 		slices.SortFunc(one.Signals, func(a, b rules.Signal) int { return strings.Compare(a.Name, b.Name) })
@@ -371,6 +373,20 @@ func (s *settings) spec() rules.Spec {
 		spec.Services = append(spec.Services, one)
 	}
 	return spec
+}
+
+// baseline is that of a signal, with the range of what it can be; none of availability.
+func baseline(c collector.Settings, service, name string, g collector.Signal) sigma.Baseline {
+	if g.Baseline == "" {
+		return sigma.Baseline{}
+	}
+	b := c.Baselines[g.Baseline].Sigma()
+	for _, q := range c.Signals {
+		if q.Service == service && q.Name == name {
+			b.Low, b.High = q.Range.Sigma()
+		}
+	}
+	return b
 }
 
 // query is the timing of the entry that gives a service a signal; nil where none

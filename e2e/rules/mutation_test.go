@@ -153,13 +153,18 @@ func TestMutations_CoverEveryRule(t *testing.T) {
 
 // TestMutations_EachFailsItsCase runs the case that is there for a mistake. Three
 // observers, of which most cases take two; S = E = 15s: few evaluations.
-func TestMutations_EachFailsItsCase(t *testing.T) {
+func TestMutations_EachFailsItsCase(t *testing.T) { mutate(t, queued("ticket", "a", "b", "c"), mutations) }
+
+// mutate makes each mistake in the rules of a spec, and wants the case that is named
+// to fail.
+func mutate(t *testing.T, s rules.Spec, mistakes []mutation) {
+	t.Helper()
 	promtool := find(t, "build").Promtool
-	files, _, err := rules.Generate(queued("ticket", "a", "b", "c"))
+	files, _, err := rules.Generate(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range mutations {
+	for _, m := range mistakes {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()

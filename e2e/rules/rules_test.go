@@ -78,7 +78,8 @@ func spec(name string, p, dp, s, ds float64, observers ...string) rules.Spec {
 		Detect: time.Minute, Locate: 5 * time.Minute, Recover: 10 * time.Minute,
 		Signals: []rules.Signal{
 			{Name: "availability", Mode: "page", Fault: sigma.Fault{Window: time.Minute, Floor: .05, MinAnomalies: 2, K: 3, Clear: 3}},
-			{Name: "latency", Mode: "ticket", Detect: 3 * time.Minute, Fault: sigma.Fault{Window: 3 * time.Minute, Floor: .55, MinAnomalies: 3, K: 3, Clear: 3}},
+			{Name: "latency", Mode: "ticket", Detect: 3 * time.Minute, Fault: sigma.Fault{Window: 3 * time.Minute, Floor: .55, MinAnomalies: 3, K: 3, Clear: 3},
+				Baseline: sigma.Baseline{Window: time.Hour, K: 3, MinSamples: 30, Direction: sigma.Upper, Hold: 30 * time.Minute}},
 		},
 		Probes: []rules.Probe{{Name: name + "-nodes", Role: "node",
 			Interval: time.Duration(seconds(p)), Timeout: time.Duration(seconds(dp))}},
@@ -109,6 +110,13 @@ func crowd() rules.Spec {
 	return s
 }
 
+// zones is located by groups of nodes, too, one of them named as nobody else would.
+func zones() rules.Spec {
+	s := spec("shop", 10, 3, 15, 2, "a", "b")
+	s.Services[0].Dimensions = []string{"zone", "node", "az"}
+	return s
+}
+
 func specs() map[string]rules.Spec {
 	return map[string]rules.Spec{
 		"demo":          demo(),
@@ -118,6 +126,7 @@ func specs() map[string]rules.Spec {
 		"odd intervals": spec("shop", 7, 3, 11, 2, "a", "b"),
 		"hostile names": spec(`a"b\{{ $labels.x }}'`+"\n#: é", 10, 3, 15, 2, `a"b`, `{{ template }}`, "- x: [y"),
 		"crowd":         crowd(),
+		"zones":         zones(),
 	}
 }
 

@@ -44,7 +44,8 @@ type scene struct {
 type actor struct {
 	observer, instance, role string
 	fate
-	node string
+	node   string
+	groups []label // labels of dimensions above node
 }
 
 // add gives the scene one series.
@@ -155,6 +156,7 @@ func (c *scene) playFor(service string, a actor) track {
 	if a.role == roleNode {
 		id = append(id, label{"node", cmp.Or(a.node, a.instance)})
 	}
+	id = append(id, a.groups...)
 	signal := append(id[:len(id):len(id)], label{"signal", c.signal.Name})
 	c.add("ksigma_fault", signal, notation(tr.fault))
 	c.add("ksigma_fault_start_timestamp_seconds", signal, notation(tr.start))

@@ -14,7 +14,9 @@
 //	notation.go  values in promtool's shorthand
 //	scene.go     one test: its series and its checks
 //	cases.go     the cases, each a scene
+//	groups.go    the cases of dimensions above node
 //	signals.go   the cases of signals that are answers to queries
+//	peak.go      the case of a daily peak
 //	phase.go     the worst phase of probe or query, scrape and evaluation
 //
 // It reads no clock, no file and no network.
@@ -72,12 +74,13 @@ type Signal struct{ Name, Mode string }
 // Proof is what was proved of one signal of a service, by its slowest probe.
 type Proof struct {
 	Service, Signal   string
-	Probe             string        // empty: the samples are answers to a query
-	Interval, Timeout time.Duration // P and d_p, of a query P_q and d_q
-	Query             *Query        // nil: the samples are those of Probe
-	Fault             sigma.Fault   // with the cap that is in force
-	Bad               int           // m: as many bad samples in a row are a fault
-	Bound             time.Duration // T, from fault to webhook
+	Probe             string         // empty: the samples are answers to a query
+	Interval, Timeout time.Duration  // P and d_p, of a query P_q and d_q
+	Query             *Query         // nil: the samples are those of Probe
+	Fault             sigma.Fault    // with the cap that is in force
+	Baseline          sigma.Baseline // of a value; no window: there is none
+	Bad               int            // m: as many bad samples in a row are a fault
+	Bound             time.Duration  // T, from fault to webhook
 }
 
 // Query is what lies between a fault and the first query that is told of it: the
@@ -179,12 +182,21 @@ func (c *scene) identity() string {
 
 // cases are the scenes that a signal of this mode takes part in.
 func (c *scene) cases() []func(*scene) {
+	var all []func(*scene)
+	if c.proof.Baseline.Window > 0 {
+		all = append(all, (*scene).dailyPeak)
+	}
 	if c.asking {
-		return c.queryCases()
+		return append(all, c.queryCases()...)
 	}
 	if c.signal.Mode == ticket {
-		return []func(*scene){(*scene).ticketOnly}
+		return append(all, (*scene).ticketOnly)
 	}
+	return append(append(all, c.pageCases()...), c.groupCases()...)
+}
+
+// pageCases are those of a signal of probes that pages.
+func (c *scene) pageCases() []func(*scene) {
 	all := []func(*scene){
 		(*scene).healthy, (*scene).oneNode, (*scene).allNodes, (*scene).singleNode, (*scene).entryOnly, (*scene).anotherNode,
 		(*scene).hung, (*scene).vanished, (*scene).isolated, (*scene).putBack, (*scene).twoServices,

@@ -19,6 +19,8 @@ type timing struct {
 	asking                    bool          // the samples are answers to a query, and it reads:
 	source, sourceTakes, back time.Duration // what is scraped every S_src within d_src, and R back
 	sourceAt                  time.Duration // phase
+
+	daily *sigma.Baseline // nil: good samples have no day
 }
 
 // timing takes the intervals from the spec and phases at which nothing
@@ -168,6 +170,9 @@ func (t timing) probes(f sigma.Fault, w fate, end time.Duration) ([]result, erro
 // that it can at 0. The answers to a query have a baseline. It is so long that no
 // fault of a test becomes normal, or hides itself before it is one.
 func (t timing) series(f sigma.Fault, end time.Duration) (s *sigma.Series, begin time.Duration, err error) {
+	if t.daily != nil {
+		return t.ofDays(f)
+	}
 	if !t.asking {
 		s, err = sigma.NewAvailability(t.probe, f)
 		return s, -(f.Window + 4*t.probe), err
@@ -198,6 +203,9 @@ func (t timing) judge(series *sigma.Series, at time.Duration, bad bool) (result,
 
 // value is a good sample. The answers to a query go up and down by a tenth.
 func (t timing) value(at time.Duration) float64 {
+	if t.daily != nil {
+		return t.risen(at)
+	}
 	if t.asking {
 		return float64(phase(at/t.probe, 2)) / 10
 	}
