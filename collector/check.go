@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -38,6 +39,17 @@ func isReserved(name string) bool {
 // reporter takes one mistake and the path of the key that it is about.
 type reporter func(path, text string)
 
+// once tells the same of the same path one time.
+func (r reporter) once() reporter {
+	told := map[[2]string]bool{}
+	return func(path, text string) {
+		if key := [2]string{path, text}; !told[key] {
+			told[key] = true
+			r(path, text)
+		}
+	}
+}
+
 // under puts a prefix before each path.
 func (r reporter) under(format string, args ...any) reporter {
 	prefix := fmt.Sprintf(format, args...)
@@ -55,6 +67,7 @@ func (r reporter) unless(ok bool, path, format string, args ...any) {
 // looked at by CheckModules.
 func (s Settings) Check(report func(path, text string)) {
 	r := reporter(report)
+	s.Windows = s.windows() // made once
 	r.unless(s.Backend != "promql", "backend", "promql: %s", notYet)
 	r.unless(slices.Contains([]string{"", exporter, "promql"}, s.Backend), "backend", "got %q, want exporter", s.Backend)
 	checkExpose(r, s.Expose)
@@ -93,62 +106,95 @@ func (s Settings) checkBuckets(r reporter) {
 }
 
 // checkBaselines looks at the default one too: its hold may be too short for a
-// service that takes longer to recover, though nobody has written it down.
+// service that takes longer to recover, though nobody has written it down. What a
+// baseline leaves to the severities it is for each of its users.
 func (s Settings) checkBaselines(r reporter) {
 	complete := s.Complete("self")
 	for _, name := range slices.Sorted(maps.Keys(complete.Baselines)) {
-		b, at := complete.Baselines[name], r.under("baselines.%s.", name)
+		b, at := complete.Baselines[name], r.under("baselines.%s.", name).once()
 		b.check(at)
-		b.checkHold(at, complete, name)
-		checkReach(at, b, complete.feeding(name))
+		uses := complete.uses(name)
+		if len(uses) == 0 && b.Window > 0 {
+			at.unless(b.Hold <= b.Window/2, "hold", tooLong, b.Hold, b.Window/2, b.Window)
+		}
+		for _, u := range uses {
+			u.checkHold(at)
+			checkReach(at, u.baseline, u.intervals)
+		}
 	}
+}
+
+// tooLong is a hold that could empty its window.
+const tooLong = "got %s, want at most %s, half of the window of %s: a fault must leave something to judge it by; shorten hold, or lengthen the window"
+
+// use is one baseline as some of the signals that it judges use it: those with one
+// window and one hold.
+type use struct {
+	baseline  Baseline
+	service   string          // with the longest recover target
+	longest   time.Duration   // that target
+	intervals []time.Duration // of the samples, each once
+}
+
+// uses are those of the services of completed settings whose severity there is.
+// A service without samples asks for its hold all the same.
+func (s Settings) uses(baseline string) (all []use) {
+	for _, v := range s.Services {
+		if _, known := s.Windows.Severities[v.Severity]; !known {
+			continue
+		}
+		for _, signal := range slices.Sorted(maps.Keys(v.Signals)) {
+			if v.Signals[signal].Baseline != baseline {
+				continue
+			}
+			b := s.BaselineOf(v, signal)
+			i := slices.IndexFunc(all, func(u use) bool { return u.baseline.Window == b.Window && u.baseline.Hold == b.Hold })
+			if i < 0 {
+				i, all = len(all), append(all, use{baseline: b})
+			}
+			all[i].add(v, s.feeding(v.Name, signal))
+		}
+	}
+	return all
+}
+
+// add joins a signal of a service, whose samples come at these intervals.
+func (u *use) add(v Service, intervals []time.Duration) {
+	if d := time.Duration(v.Targets.Recover); d > u.longest {
+		u.service, u.longest = v.Name, d
+	}
+	u.intervals = append(u.intervals, intervals...)
+	slices.Sort(u.intervals)
+	u.intervals = slices.Compact(u.intervals)
+}
+
+// feeding are the intervals at which the samples of a signal come that a baseline
+// judges.
+func (s Settings) feeding(service, signal string) []time.Duration {
+	if signal == latency {
+		return s.intervals(service)
+	}
+	if q, is := s.queryOf(service, signal); is && q.Interval > 0 {
+		return []time.Duration{time.Duration(q.Interval)}
+	}
+	return nil
 }
 
 // checkHold wants a hold that outlives whatever a service takes to recover and
-// leaves half of the window. Where none does both, the window is too short.
-func (b Baseline) checkHold(r reporter, complete Settings, name string) {
-	service, longest := complete.slowest(name)
-	least, most := model.Duration(longest+holdExtra), max(b.Window, 0)/2
+// leaves half of the window: a fault of that length must not become the new
+// normal. Where none does both, the window is too short.
+func (u use) checkHold(r reporter) {
+	b := u.baseline
+	least, most := model.Duration(u.longest+holdExtra), max(b.Window, 0)/2
 	switch {
-	case service != "" && least >= most:
+	case least >= most:
 		r("hold", fmt.Sprintf("got %s, want more than %s: the recover target of service %q and 5m; the window of %s allows at most half of itself: want a window of more than %s, and a hold between %s and half of it",
-			b.Hold, least, service, b.Window, 2*least, least))
-	case service != "" && b.Hold <= least:
-		r("hold", fmt.Sprintf("got %s, want more than %s: the recover target of service %q and 5m", b.Hold, least, service))
+			b.Hold, least, u.service, b.Window, 2*least, least))
+	case b.Hold <= least:
+		r("hold", fmt.Sprintf("got %s, want more than %s: the recover target of service %q and 5m", b.Hold, least, u.service))
 	case b.Hold > most:
-		r("hold", fmt.Sprintf("got %s, want at most %s, half of the window of %s: a fault must leave something to judge it by; shorten hold, or lengthen the window", b.Hold, most, b.Window))
+		r("hold", fmt.Sprintf(tooLong, b.Hold, most, b.Window))
 	}
-}
-
-// slowest is the service with the longest recover target among those that use
-// a baseline. A fault of that length must not become the new normal.
-func (s Settings) slowest(baseline string) (service string, longest time.Duration) {
-	for _, v := range s.Services {
-		for _, g := range v.Signals {
-			if d := time.Duration(v.Targets.Recover); g.Baseline == baseline && d > longest {
-				service, longest = v.Name, d
-			}
-		}
-	}
-	return service, longest
-}
-
-// feeding are the intervals of the probes whose latency a baseline judges, and of
-// the queries that it judges, each once.
-func (s Settings) feeding(baseline string) []time.Duration {
-	var all []time.Duration
-	for _, v := range s.Services {
-		if v.Signals[latency].Baseline == baseline {
-			all = append(all, s.intervals(v.Name)...)
-		}
-		for _, q := range s.Signals {
-			if q.Service == v.Name && v.Signals[q.Name].Baseline == baseline && q.Interval > 0 {
-				all = append(all, time.Duration(q.Interval))
-			}
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 // checkReach wants every interval at which a baseline gets its samples to be one
@@ -177,7 +223,7 @@ func checkReach(r reporter, b Baseline, intervals []time.Duration) {
 
 // check looks at what sigma would refuse, in the words of the configuration.
 func (b Baseline) check(r reporter) {
-	r.unless(time.Duration(b.Window) >= time.Minute, "window", "got %s, want 1m or more", b.Window)
+	r.unless(b.Window == 0 || time.Duration(b.Window) >= time.Minute, "window", "got %s, want 1m or more", b.Window)
 	r.unless(b.K >= 0 && b.K <= 1e6, "k", "got %v, want 0 to 1e6", b.K)
 	r.unless(b.MinSamples >= 2, "min_samples", "got %d, want 2 or more", b.MinSamples)
 	r.unless(b.Floor >= 0 && !math.IsInf(b.Floor, 0), "floor", "got %v, want 0 or more", b.Floor)
@@ -256,6 +302,7 @@ func (s Settings) checkServices(r reporter) {
 		names[i] = v.Name
 		at := r.under("services[%d].", i)
 		v.check(at)
+		s.checkSeverity(at, v)
 		v.checkObservers(at, s.Observers)
 		s.checkSignals(at, v)
 	}
@@ -267,15 +314,26 @@ func (s Settings) checkServices(r reporter) {
 func (v Service) check(r reporter) {
 	r.unless(v.Owner != "", "owner", "no owner, want who answers for the service")
 	r.unless(utf8.ValidString(v.Owner), "owner", "got %q, want a text in UTF-8", v.Owner)
-	r.unless(v.Severity == page || v.Severity == ticket, "severity", "got %q, want page or ticket", v.Severity)
 	checkNames(r, "dimensions", v.Dimensions, func(i int) string { return fmt.Sprintf("dimensions[%d]", i) })
 	for i, d := range v.Dimensions {
 		ok := model.LegacyValidation.IsValidLabelName(d) && !isReserved(d) && !strings.HasPrefix(d, "__") // no target could carry it
 		r.unless(ok, fmt.Sprintf("dimensions[%d]", i), "got %q, want the name of a label of targets, such as node", d)
 	}
-	t := v.Targets
-	r.unless(t.Detect > 0 && t.Detect <= t.Locate && t.Locate <= t.Recover, "targets",
-		"got detect %s, locate %s, recover %s, want 0 < detect <= locate <= recover", t.Detect, t.Locate, t.Recover)
+}
+
+// checkSeverity wants one of those that there are, and targets in their order: those
+// of the severity where the service does not write them.
+func (s Settings) checkSeverity(r reporter, v Service) {
+	name := cmp.Or(v.Severity, page)
+	_, known := s.Windows.Severities[name]
+	switch names := strings.Join(s.Windows.Names(), ", "); {
+	case known:
+		v.complete(s).Targets.check(r)
+	case v.Severity == "":
+		r("severity", fmt.Sprintf("no severity, and there is none named page: want one of %s", names))
+	default:
+		r("severity", fmt.Sprintf("got %q, want one of %s", v.Severity, names))
+	}
 }
 
 // checkObservers wants those who watch a service among all observers: a name
@@ -320,7 +378,7 @@ func (s Settings) checkSignals(r reporter, v Service) {
 		if isQuery {
 			intervals = []time.Duration{time.Duration(q.Interval)}
 		}
-		g.complete(name, complete).Fault.check(at.under("fault."), intervals)
+		g.complete(name, cmp.Or(v.Severity, page), complete).Fault.check(at.under("fault."), intervals)
 	}
 }
 

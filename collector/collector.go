@@ -331,7 +331,7 @@ func (s Settings) rules(v Service, signal, module string, interval time.Duration
 		r.fault.Cap = proofOf(proofs, v.Name, signal).Cap
 	}
 	if signal != availability {
-		r.baseline, r.score = s.Baselines[g.Baseline].Sigma(), g.Score
+		r.baseline, r.score = s.BaselineOf(v, signal).Sigma(), g.Score
 	}
 	return r
 }

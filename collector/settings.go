@@ -33,6 +33,9 @@ type Settings struct {
 
 	// What holds for every query. It stands in another section of the configuration.
 	Asking Asking `yaml:"-"`
+
+	// What holds where nothing is said, a file of its own; nil: DefaultWindows.
+	Windows *Windows `yaml:"-"`
 }
 
 // Asking says how the Prometheus that signals come from may be asked.
@@ -61,7 +64,7 @@ func (s *Settings) SetDirectory(dir string) {
 }
 
 // Baseline says what is normal for a value: sigma.Baseline with Prometheus
-// durations.
+// durations. A Window or Hold of 0 is that of the severity of the service.
 type Baseline struct {
 	Window     model.Duration  `yaml:"window,omitempty"`
 	K          float64         `yaml:"k,omitempty"`
@@ -129,7 +132,8 @@ type Service struct {
 	Signals    map[string]Signal `yaml:"signals,omitempty"`
 }
 
-// Times are the targets of the three clocks, from the beginning of a fault.
+// Times are the targets of the three clocks, from the beginning of a fault. Of a
+// service those that are 0 are the ones of its severity.
 type Times struct {
 	Detect  model.Duration `yaml:"detect,omitempty"`
 	Locate  model.Duration `yaml:"locate,omitempty"`
@@ -138,11 +142,12 @@ type Times struct {
 
 // Signal is what a service says about one of its signals.
 type Signal struct {
-	Mode     string `yaml:"mode,omitempty"`     // page or ticket
-	Baseline string `yaml:"baseline,omitempty"` // a name in baselines; not for availability
-	Expose   string `yaml:"expose,omitempty"`   // default: that of the settings
-	Score    bool   `yaml:"score,omitempty"`    // how unusual each sample is, beside the threshold; not for availability
-	Fault    Fault  `yaml:"fault,omitempty"`
+	Mode     string  `yaml:"mode,omitempty"`     // page or ticket
+	Baseline string  `yaml:"baseline,omitempty"` // a name in baselines; not for availability
+	Expose   string  `yaml:"expose,omitempty"`   // default: that of the settings
+	Score    bool    `yaml:"score,omitempty"`    // how unusual each sample is, beside the threshold; not for availability
+	Fault    Fault   `yaml:"fault,omitempty"`
+	MaxCap   float64 `yaml:"-"` // the largest cap that a proof may choose; of the row of its kind
 	Targets  struct {
 		Detect model.Duration `yaml:"detect,omitempty"` // 0 means the service's
 	} `yaml:"targets,omitempty"`
@@ -171,11 +176,15 @@ const (
 	baselineName = "default"
 )
 
-// UnmarshalYAML fills what is not written with its default.
+// UnmarshalYAML fills what is not written with its default. What a severity may
+// fill later cannot be written as 0: it would not be told from what is not.
 func (b *Baseline) UnmarshalYAML(unmarshal func(any) error) error {
 	type plain Baseline
 	*b = defaultBaseline()
-	return unmarshal((*plain)(b))
+	if err := unmarshal((*plain)(b)); err != nil {
+		return err
+	}
+	return positive(unmarshal, "window", "hold")
 }
 
 // UnmarshalYAML fills what is not written with its default.
@@ -226,51 +235,40 @@ func (t *Target) UnmarshalYAML(n *yaml.Node) error {
 // UnmarshalYAML fills what is not written with its default.
 func (v *Service) UnmarshalYAML(unmarshal func(any) error) error {
 	type plain Service
-	*v = Service{Severity: page, Dimensions: []string{roleNode}, Targets: defaultTimes()}
+	*v = Service{Dimensions: []string{roleNode}}
 	return unmarshal((*plain)(v))
 }
 
-// UnmarshalYAML fills what is not written with its default.
+// UnmarshalYAML refuses a target of 0, which could not be told from one that is
+// not written.
 func (t *Times) UnmarshalYAML(unmarshal func(any) error) error {
 	type plain Times
-	*t = defaultTimes()
-	return unmarshal((*plain)(t))
-}
-
-// defaultTimes is 1-5-10.
-func defaultTimes() Times {
-	return Times{
-		Detect:  model.Duration(time.Minute),
-		Locate:  model.Duration(5 * time.Minute),
-		Recover: model.Duration(10 * time.Minute),
+	if err := unmarshal((*plain)(t)); err != nil {
+		return err
 	}
+	return positive(unmarshal, "detect", "locate", "recover")
 }
 
-// defaultBaseline is the line of defaults in DETECTION 2.
+// positive refuses durations of 0 under some keys of a mapping.
+func positive(unmarshal func(any) error, keys ...string) error {
+	var durations map[string]any
+	if err := unmarshal(&durations); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if text, ok := durations[key].(string); ok {
+			if d, err := model.ParseDuration(text); err == nil && d == 0 {
+				return fmt.Errorf("%s: got %s, want more than 0s", key, text)
+			}
+		}
+	}
+	return nil
+}
+
+// defaultBaseline is the line of defaults in DETECTION 2 but for window and hold,
+// which are those of the severity.
 func defaultBaseline() Baseline {
-	return Baseline{
-		Window: model.Duration(time.Hour), K: 3, MinSamples: 30, Direction: sigma.Upper,
-		Season: sigma.NoSeason, Hold: model.Duration(30 * time.Minute),
-	}
-}
-
-// defaultSignal is the row of the table of DETECTION 2 for one signal. The cap
-// is left to the proof for both: a written .6 would be refused where probes are
-// slow, though nobody has asked for it.
-func defaultSignal(name string) Signal {
-	fault := func(window time.Duration, floor float64, least int) Fault {
-		w, k, ends := model.Duration(window), 3., 3
-		return Fault{Window: &w, Floor: &floor, MinAnomalies: &least, K: &k, Clear: &ends}
-	}
-	if name == availability {
-		return Signal{Mode: page, Fault: fault(time.Minute, .05, 2)}
-	}
-	g := Signal{Mode: ticket, Baseline: baselineName, Fault: fault(3*time.Minute, .55, 3)}
-	g.Targets.Detect = model.Duration(3 * time.Minute)
-	if name != latency { // behind another scrape, and often behind a range
-		g.Targets.Detect = model.Duration(5 * time.Minute)
-	}
-	return g
+	return Baseline{K: 3, MinSamples: 30, Direction: sigma.Upper, Season: sigma.NoSeason}
 }
 
 // Complete gives the settings with every default filled in, as the running
@@ -282,6 +280,7 @@ func (s Settings) Complete(observer string) Settings {
 	if len(s.Observers) == 0 {
 		s.Observers = []string{observer}
 	}
+	s.Windows = s.windows()
 	s.Expose, s.Backend, s.Job = cmp.Or(s.Expose, minimal), cmp.Or(s.Backend, exporter), cmp.Or(s.Job, "probe")
 	s.Baselines = maps.Clone(s.Baselines)
 	if s.Baselines == nil {
@@ -300,8 +299,19 @@ func (s Settings) Complete(observer string) Settings {
 	return s
 }
 
-// complete gives a service its observers and every signal.
+// windows are those that are in force.
+func (s Settings) windows() *Windows {
+	if s.Windows != nil {
+		return s.Windows
+	}
+	return DefaultWindows()
+}
+
+// complete gives a service its targets, observers and every signal.
 func (v Service) complete(s Settings) Service {
+	v.Severity = cmp.Or(v.Severity, page)
+	d := s.Windows.Severities[s.Windows.known(v.Severity)].Targets
+	v.Targets = Times{cmp.Or(v.Targets.Detect, d.Detect), cmp.Or(v.Targets.Locate, d.Locate), cmp.Or(v.Targets.Recover, d.Recover)}
 	if len(v.Observers) == 0 {
 		v.Observers = s.Observers
 	}
@@ -311,14 +321,14 @@ func (v Service) complete(s Settings) Service {
 	}
 	for _, name := range signalNames {
 		if _, named := v.Signals[name]; named || !s.unprobed(v.Name) {
-			v.Signals[name] = v.Signals[name].complete(name, s)
+			v.Signals[name] = v.Signals[name].complete(name, v.Severity, s)
 		}
 	}
 	for _, q := range s.Signals {
 		if q.Service == v.Name && q.Name != availability && q.Name != latency {
 			g := v.Signals[q.Name]
 			g.Baseline = cmp.Or(g.Baseline, q.Baseline)
-			v.Signals[q.Name] = g.complete(q.Name, s)
+			v.Signals[q.Name] = g.complete(q.Name, v.Severity, s)
 		}
 	}
 	return v
@@ -333,16 +343,27 @@ func (s Settings) unprobed(service string) bool {
 }
 
 // complete fills what a signal leaves open from the row of its kind.
-func (g Signal) complete(name string, s Settings) Signal {
-	d := defaultSignal(name)
-	g.Mode = cmp.Or(g.Mode, d.Mode)
-	g.Targets.Detect = cmp.Or(g.Targets.Detect, d.Targets.Detect)
-	g.Baseline = cmp.Or(g.Baseline, d.Baseline)
+func (g Signal) complete(name, severity string, s Settings) Signal {
+	row := s.Windows.Row(s.Windows.known(severity), name)
+	g.Mode = cmp.Or(g.Mode, row.Mode)
+	g.Targets.Detect = cmp.Or(g.Targets.Detect, written(row.Detect))
+	if name != availability {
+		g.Baseline = cmp.Or(g.Baseline, baselineName)
+	}
 	g.Expose = cmp.Or(g.Expose, s.Expose)
-	f := &g.Fault
-	f.Window, f.Floor, f.Cap = cmp.Or(f.Window, d.Fault.Window), cmp.Or(f.Floor, d.Fault.Floor), cmp.Or(f.Cap, d.Fault.Cap)
-	f.MinAnomalies, f.K, f.Clear = cmp.Or(f.MinAnomalies, d.Fault.MinAnomalies), cmp.Or(f.K, d.Fault.K), cmp.Or(f.Clear, d.Fault.Clear)
+	g.MaxCap = written(row.MaxCap)
+	f, d := &g.Fault, row.Fault()
+	f.Window, f.Floor = cmp.Or(f.Window, d.Window), cmp.Or(f.Floor, d.Floor)
+	f.MinAnomalies, f.K, f.Clear = cmp.Or(f.MinAnomalies, d.MinAnomalies), cmp.Or(f.K, d.K), cmp.Or(f.Clear, d.Clear)
 	return g
+}
+
+// BaselineOf is what judges a signal of a service of completed settings: the named
+// baseline, with window and hold of the severity where it says nothing of them.
+func (s Settings) BaselineOf(v Service, signal string) Baseline {
+	b, d := s.Baselines[v.Signals[signal].Baseline], s.Windows.Severities[s.Windows.known(v.Severity)].Baseline
+	b.Window, b.Hold = cmp.Or(b.Window, d.Window), cmp.Or(b.Hold, d.Hold)
+	return b
 }
 
 // Sigma gives a fault to the mathematics. What is nil becomes 0: after Complete

@@ -30,7 +30,7 @@ probes: [{name: p, service: shop, module: fake, targets: [{url: h}]}]
 	if want := "node 15s 1 page [node] [host] {1m 5m 10m} minimal exporter probe"; got != want+"\n" {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := s.Baselines["default"].Sigma(), (sigma.Baseline{Window: time.Hour, K: 3, MinSamples: 30, Direction: sigma.Upper, Season: sigma.NoSeason, Hold: 30 * time.Minute}); got != want {
+	if got, want := s.BaselineOf(s.Services[0], "latency").Sigma(), (sigma.Baseline{Window: time.Hour, K: 3, MinSamples: 30, Direction: sigma.Upper, Season: sigma.NoSeason, Hold: 30 * time.Minute}); got != want {
 		t.Errorf("baseline: got %+v, want %+v", got, want)
 	}
 	a, l := v.Signals["availability"], v.Signals["latency"]
@@ -102,7 +102,7 @@ baselines:
   default: {window: 10s, k: -1, min_samples: 1, floor: -2, direction: left, season: weekly, timezone: Mars/Olympus, hold: 15m}
 services:
 - name: shop
-  severity: high
+  severity: ticket
   dimensions: [node, node, "a b", service]
   observers: [a, c]
   targets: {detect: 6m, locate: 5m}
@@ -110,7 +110,7 @@ services:
     availability: {mode: loud, baseline: default, expose: some, fault: {fault_window: 500ms, floor: 1, cap: 2, min_anomalies: 0, k_e: -1, clear: 0}}
     latency: {baseline: none, targets: {detect: 1m}, fault: {floor: .8, cap: .6}}
     queue: {mode: ticket}
-- {name: shop, owner: x}
+- {name: shop, owner: x, severity: high}
 - {name: "", owner: x}
 probes:
 - name: p
@@ -141,7 +141,6 @@ probe.yml:7: baselines.default.season: got "weekly", want none or daily
 probe.yml:7: baselines.default.timezone: got "Mars/Olympus", want a name such as UTC or Asia/Shanghai: unknown time zone Mars/Olympus
 probe.yml:7: baselines.default.window: got 10s, want 1m or more
 probe.yml:9: services[0].owner: no owner, want who answers for the service
-probe.yml:10: services[0].severity: got "high", want page or ticket
 probe.yml:11: services[0].dimensions[1]: name "node" stands twice in dimensions
 probe.yml:11: services[0].dimensions[2]: got "a b", want the name of a label of targets, such as node
 probe.yml:11: services[0].dimensions[3]: got "service", want the name of a label of targets, such as node
@@ -160,6 +159,7 @@ probe.yml:16: services[0].signals.latency.baseline: "none" is not among the base
 probe.yml:16: services[0].signals.latency.fault.cap: got 0.6, want the floor of 0.8 or more
 probe.yml:17: services[0].signals.queue: got queue, want availability, latency or the name of an entry of signals whose service is "shop"
 probe.yml:18: services[1].name: name "shop" stands twice in services
+probe.yml:18: services[1].severity: got "high", want one of P1, P2, P3, P4, P5, page, ticket
 probe.yml:19: services[2].name: name "", want a text in UTF-8
 probe.yml:21: probes[0].module: no module named
 probe.yml:22: probes[0].service: "gone" is not among the services

@@ -151,7 +151,7 @@ func (s *settings) signal(named string, into *backtestSettings) error {
 		into.query, into.Interval = cmp.Or(into.query, query.Expr), time.Duration(query.Interval)
 	}
 	if !into.Availability {
-		into.Baseline = all.Baselines[said.Baseline].Sigma()
+		into.Baseline = all.BaselineOf(all.Services[i], name).Sigma()
 	}
 	if q >= 0 {
 		into.Baseline.Low, into.Baseline.High = all.Signals[q].Range.Sigma()

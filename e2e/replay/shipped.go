@@ -15,7 +15,7 @@ const solved = .6
 // else.
 func shipped() (availability, value sigma.Fault, b sigma.Baseline) {
 	s := collector.Settings{Services: []collector.Service{{Name: "shop", Owner: "team"}}}.Complete("a")
-	signals, d := s.Services[0].Signals, s.Baselines["default"]
+	signals, d := s.Services[0].Signals, s.BaselineOf(s.Services[0], "latency")
 	availability, value = signals["availability"].Fault.Sigma(), signals["latency"].Fault.Sigma()
 	value.Cap = solved
 	return availability, value, sigma.Baseline{
