@@ -127,6 +127,29 @@ func (w *Windows) Check(report func(path, text string)) {
 	}
 }
 
+// Mended is what is right of windows that Check does not take, for those who look
+// at the rest of the configuration all the same: of what is wrong the built-in rows
+// and the built-in severity page take the place.
+func (w *Windows) Mended() *Windows {
+	wrong, built := map[string]bool{}, DefaultWindows()
+	w.Check(func(path, _ string) {
+		part := strings.SplitN(path, ".", 3)
+		wrong[strings.Join(part[:min(2, len(part))], ".")] = true
+	})
+	m := &Windows{Signals: built.Signals, Severities: maps.Clone(w.Severities)}
+	for name, row := range w.Signals {
+		if !wrong["signals."+name] {
+			m.Signals[name] = row
+		}
+	}
+	for name := range w.Severities {
+		if wrong["severities."+name] {
+			m.Severities[name] = built.Severities[page]
+		}
+	}
+	return m
+}
+
 // checkRows wants one whole row of each kind.
 func (w *Windows) checkRows(r reporter) {
 	for _, name := range rowNames() {

@@ -227,13 +227,14 @@ func (c chain) solve() float64 {
 	return max(f.Floor, 1./capSteps)
 }
 
-// most is the largest solved cap in steps: .5, for baselined signals the .6 of
-// the table of defaults.
+// most is the largest solved cap in steps. Without one of its own it is .5, and .6
+// of a signal that has a baseline.
 func (c chain) most() int {
-	if c.signal.Name == availability {
-		return capSteps / 2
+	most := c.signal.MaxCap
+	if most == 0 && c.signal.Name == availability {
+		most = .5
 	}
-	return capSteps * 6 / 10
+	return int(math.Floor(cmp.Or(most, .6)*capSteps + 1e-9)) // .57 times 100 is 56.99…
 }
 
 // bound fills in all figures for the cap that the signal has by now.

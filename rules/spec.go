@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ type Spec struct {
 // Service is what the 1-5-10 targets are promised for.
 type Service struct {
 	Name, Owner string
-	Severity    string   // page or ticket: with Dimensions the group of its rules
+	Severity    string   // the name of a class: with Dimensions the group of its rules
 	Dimensions  []string // a set; the order has no meaning
 	Observers   []string // who watches it; empty means all of Spec.Observers
 
@@ -41,7 +42,8 @@ type Signal struct {
 	Mode   string        // page or ticket
 	Detect time.Duration // 0 means the service's
 	Fault  sigma.Fault
-	Query  *Query // nil: the probes give the samples
+	MaxCap float64 // the largest cap that is solved; 0: .5 for availability, else .6
+	Query  *Query  // nil: the probes give the samples
 
 	Baseline sigma.Baseline // that judges a value; availability has none
 }
@@ -63,7 +65,7 @@ type Probe struct {
 	Interval, Timeout time.Duration
 }
 
-// Signals of a probe, their modes and the classes of a service.
+// Signals of a probe, their modes, and roles.
 const (
 	availability = "availability"
 	latency      = "latency"
@@ -72,6 +74,10 @@ const (
 	roleNode     = "node"
 	roleEntry    = "entry"
 )
+
+// class is a severity that a label value, the name of a file and that of a rule set
+// can hold.
+var class = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)
 
 // Check reports every mistake of the spec, refused bounds included. Paths are
 // those of probe-exporter's configuration: services[0].signals.availability. Of
@@ -125,8 +131,8 @@ func checkNames(report func(path, text string), path string, names []string) {
 
 // check reports under paths inside the service.
 func (v Service) check(report func(path, text string), observers []string) {
-	if v.Severity != page && v.Severity != ticket {
-		report("severity", fmt.Sprintf("got %q, want page or ticket", v.Severity))
+	if !class.MatchString(v.Severity) {
+		report("severity", fmt.Sprintf("got %q, want letters, digits and _, a letter first", v.Severity))
 	}
 	v.checkDimensions(report)
 	for i, o := range v.Observers {
@@ -232,6 +238,9 @@ func (g Signal) checkFault(report func(path, text string)) {
 	}
 	if f.Cap < 0 || f.Cap >= 1 || f.Cap > 0 && f.Cap < f.Floor {
 		report("cap", fmt.Sprintf("got %v, want the floor of %v or more and below 1", f.Cap, f.Floor))
+	}
+	if g.MaxCap < 0 || g.MaxCap >= 1 || g.MaxCap > 0 && g.MaxCap < f.Floor {
+		report("max_cap", fmt.Sprintf("got %v, want the floor of %v or more and below 1", g.MaxCap, f.Floor))
 	}
 	if f.MinAnomalies < 1 {
 		report("min_anomalies", fmt.Sprintf("got %d, want 1 or more", f.MinAnomalies))

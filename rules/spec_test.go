@@ -131,7 +131,7 @@ func TestSpec_NamesEveryMistake(t *testing.T) {
 	s := shop(timed{5, 2, 5, 1, 0})
 	s.Observers = []string{"a", "a", ""}
 	v := s.Services[0]
-	v.Severity, v.Dimensions, v.Observers = "pager", []string{"zone", "entry", "zone"}, []string{"c"}
+	v.Severity, v.Dimensions, v.Observers = "P-1", []string{"zone", "entry", "zone"}, []string{"c"}
 	v.Detect, v.Locate = 5*time.Minute, time.Minute
 	v.Probes = []Probe{{Name: "", Role: "edge", Interval: dur(1), Timeout: 0}}
 	v.Signals = []Signal{{Name: "queue", Mode: "mail"}, {Name: latency, Mode: "mail", Fault: sigma.Fault{Window: -1, Floor: 1, Cap: 1}}}
@@ -146,7 +146,7 @@ func TestSpec_NamesEveryMistake(t *testing.T) {
 		for _, want := range []string{
 			`dimensions[1]: "entry", want`, `dimensions[2]: "zone" is named twice`,
 			"dimensions: got [zone, entry, zone], want node among them",
-			"severity: got \"pager\", want page or ticket", `observers[0]: "c" is not listed in observers`,
+			"severity: got \"P-1\", want letters, digits and _, a letter first", `observers[0]: "c" is not listed in observers`,
 			"targets: got detect 5m0s, locate 1m0s, recover 10m0s, want 0 < detect <= locate <= recover",
 			`probes[0]: name "", want a text in UTF-8`, `probes[0]: role "edge", want node or entry`,
 			"probes[0]: interval 1s and timeout 0s, want more than 0s",

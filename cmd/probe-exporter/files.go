@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/onefiveten/onefiveten/collector"
 	"github.com/onefiveten/onefiveten/config"
 )
 
@@ -61,13 +62,14 @@ func (f files) String() string {
 	return f.file + " and " + f.dir
 }
 
-// sources are the texts of a configuration, and what of module_files is not there.
+// sources are the texts of a configuration, and what is named there and missing.
 type sources struct {
 	all     []config.Source
+	windows *config.Source // nil: those that are built in
 	missing []missing
 }
 
-// missing is a pattern of module_files that gives no file.
+// missing is a pattern of module_files, or a windows_file, that gives no file.
 type missing struct {
 	path, text string
 	wrong      bool // and cannot be meant so
@@ -87,7 +89,7 @@ func (f files) read() (*sources, error) {
 		}
 	}
 	for _, whole := range slices.Clone(s.all) {
-		if err := s.addModules(whole); err != nil {
+		if err := errors.Join(s.addModules(whole), s.addWindows(whole)); err != nil {
 			return nil, err
 		}
 	}
@@ -178,6 +180,36 @@ func (s *sources) addModules(of config.Source) error {
 	return nil
 }
 
+// addWindows reads the file that windows_file names. That it stands in two files is
+// told when all are read strictly.
+func (s *sources) addWindows(of config.Source) error {
+	var wanted struct {
+		File string `yaml:"windows_file"`
+	}
+	_ = yaml.Unmarshal(of.Text, &wanted)
+	if wanted.File == "" || s.windows != nil {
+		return nil
+	}
+	name := beside(of.File, wanted.File)
+	if !exists(name) {
+		s.missing = append(s.missing, missing{"windows_file", fmt.Sprintf("no file is named %q", wanted.File), true})
+		return nil
+	}
+	text, err := config.Read(name)
+	s.windows = &config.Source{File: name, Text: text}
+	return err
+}
+
+// windowsInForce gives the windows of the file that is named, or those that are
+// built in, by the same way. With mistakes they are what is right of them.
+func (s *sources) windowsInForce() (*collector.Windows, error) {
+	file, windows := config.Source{File: "windows.yml, built in", Text: []byte(collector.WindowsFile)}, new(collector.Windows)
+	if s.windows != nil {
+		file = *s.windows
+	}
+	return windows, config.ParseAll([]config.Source{file}, windows)
+}
+
 // beside makes a name relative to the folder of a file.
 func beside(file, name string) string {
 	if filepath.IsAbs(name) {
@@ -194,9 +226,12 @@ func (s *sources) knows(name string) bool {
 // hash tells two configurations apart, 16 digits. Observers may keep the same
 // files in different folders.
 func (s *sources) hash() string {
-	h := sha256.New()
-	for _, one := range s.all {
-		if len(s.all) > 1 {
+	h, all := sha256.New(), slices.Clone(s.all)
+	if s.windows != nil {
+		all = append(all, *s.windows)
+	}
+	for _, one := range all {
+		if len(all) > 1 {
 			fmt.Fprintf(h, "%s %d\n", filepath.Base(one.File), len(one.Text))
 		}
 		h.Write(one.Text)

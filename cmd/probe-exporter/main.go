@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
+	"github.com/onefiveten/onefiveten/collector"
 	"github.com/onefiveten/onefiveten/config"
 	"github.com/onefiveten/onefiveten/probe"
 )
@@ -131,12 +132,18 @@ func (a *app) define(k *kingpin.Application) {
 	rules.Flag("output.dir", "Folder to write into; it is made when missing.").Required().StringVar(&a.outputDir)
 	rules.Flag("tests", "Write promtool tests, too.").Default("true").BoolVar(&a.tests)
 
+	windows := k.Command("windows", "Print the windows and severities that are built in, for a windows_file of your own.")
+
 	a.defineBacktest(k)
 	a.commands = map[string]func(context.Context) error{
 		"serve":             a.serve,
 		check.FullCommand(): a.check,
 		rules.FullCommand(): func(context.Context) error { return a.rules() },
 		"backtest":          a.backtest,
+		windows.FullCommand(): func(context.Context) error {
+			_, err := io.WriteString(a.stdout, collector.WindowsFile)
+			return err
+		},
 	}
 	a.defineLater(check, "alertmanager.url")
 }

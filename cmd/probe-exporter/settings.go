@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -27,6 +28,7 @@ import (
 type settings struct {
 	Modules            map[string]probe.Module `yaml:"modules,omitempty"`
 	ModuleFiles        []string                `yaml:"module_files,omitempty"` // patterns of files with more modules
+	WindowsFile        string                  `yaml:"windows_file,omitempty"` // in the place of the windows that are built in
 	Prometheus         prometheusSection       `yaml:"prometheus,omitempty"`
 	Alertmanager       rules.Alertmanager      `yaml:"alertmanager,omitempty"`
 	collector.Settings `yaml:",inline"`
@@ -36,6 +38,7 @@ type settings struct {
 	hash     string // of the texts
 	missing  []missing
 	places   *config.Places
+	mended   bool // Windows are not what their file says, which has mistakes
 }
 
 // prometheusSection is the section prometheus:: what the rules reckon with, and whom
@@ -71,11 +74,34 @@ func parse(read *sources, observer string) (*settings, error) {
 		Prometheus: prometheusSection{Prometheus: rules.DefaultPrometheus(), Timeout: defaultPatience, Concurrency: defaultConcurrency}, Alertmanager: rules.DefaultAlertmanager(),
 		observer: observer, listed: observer != "", hash: read.hash(), missing: read.missing,
 	}
-	if err := config.ParseAll(read.all, s); err != nil {
+	windows, wrong := read.windowsInForce()
+	s.Windows, s.mended = windows, wrong != nil
+	if s.mended && len(windows.Severities) == 0 {
+		return nil, wrong // of those that services name nothing is known
+	} else if s.mended {
+		s.Windows = windows.Mended()
+	}
+	if err := together(config.ParseAll(read.all, s), wrong); err != nil {
 		return nil, err
 	}
 	s.setDirectories()
 	return s, nil
+}
+
+// together joins the mistakes of several files. Any other error stands alone.
+func together(errs ...error) error {
+	var all config.Mistakes
+	for _, err := range errs {
+		var some config.Mistakes
+		if err != nil && !errors.As(err, &some) {
+			return err
+		}
+		all = append(all, some...)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
 }
 
 // SetPlaces keeps where everything stands.
@@ -97,7 +123,8 @@ func (s *settings) setDirectories() {
 }
 
 // Check asks each room about its part. What the rules say of a path is heard
-// only where nobody has spoken of it yet: they see the same settings again.
+// only where nobody has spoken of it yet: they see the same settings again. Of
+// targets that hang on a severity that there is not they cannot tell.
 func (s *settings) Check(report func(path, text string)) {
 	// Here the files have been read and nothing has looked at the name yet.
 	s.name()
@@ -282,11 +309,15 @@ func (s *settings) checkTargets(report func(path, text string)) {
 // that are wrong anyway would mislead: they wait until the rest is right.
 func (s *settings) checkRules(heard map[string]bool, report func(path, text string)) {
 	spec, wait := s.spec(), map[string]bool{}
-	if len(heard) > 0 {
+	if len(heard) > 0 || s.mended {
 		spec.CheckBounds(func(path, text string) { wait[path+text] = true })
 	}
 	spec.Check(func(path, text string) {
 		timing := strings.HasPrefix(path, "services[") && strings.Contains(path, "].probes[")
+		service, targets := strings.CutSuffix(path, ".targets")
+		if targets && heard[service+".severity"] {
+			return
+		}
 		if !heard[path] && !wait[path+text] && !(timing && len(heard) > 0) {
 			report(path, text)
 		}
@@ -358,8 +389,8 @@ func (s *settings) spec() rules.Spec {
 		// A map has no order; the files that are written must have one.
 		for name, g := range v.Signals {
 			one.Signals = append(one.Signals, rules.Signal{
-				Name: name, Mode: g.Mode, Detect: time.Duration(g.Targets.Detect), Fault: g.Fault.Sigma(), Query: s.query(c, v.Name, name),
-				Baseline: baseline(c, v.Name, name, g),
+				Name: name, Mode: g.Mode, Detect: time.Duration(g.Targets.Detect), Fault: g.Fault.Sigma(), MaxCap: g.MaxCap, Query: s.query(c, v.Name, name),
+				Baseline: baseline(c, v, name),
 			})
 		}
 		slices.SortFunc(one.Signals, func(a, b rules.Signal) int { return strings.Compare(a.Name, b.Name) })
@@ -376,13 +407,13 @@ func (s *settings) spec() rules.Spec {
 }
 
 // baseline is that of a signal, with the range of what it can be; none of availability.
-func baseline(c collector.Settings, service, name string, g collector.Signal) sigma.Baseline {
-	if g.Baseline == "" {
+func baseline(c collector.Settings, v collector.Service, name string) sigma.Baseline {
+	if v.Signals[name].Baseline == "" {
 		return sigma.Baseline{}
 	}
-	b := c.Baselines[g.Baseline].Sigma()
+	b := c.BaselineOf(v, name).Sigma()
 	for _, q := range c.Signals {
-		if q.Service == service && q.Name == name {
+		if q.Service == v.Name && q.Name == name {
 			b.Low, b.High = q.Range.Sigma()
 		}
 	}
@@ -413,13 +444,25 @@ func (s *settings) proofs() []collector.Proof {
 	return all
 }
 
-// shown is the configuration as /config shows it, every secret masked.
+// shown is the configuration as /config shows it, every secret masked: severity and
+// targets of each service as they are in force. Where there are services, the
+// windows in force follow as a document of their own, which could be a windows_file.
 func (s *settings) shown() ([]byte, error) {
-	doc, err := shown(s)
+	full := *s
+	full.Services = slices.Clone(s.Services)
+	for i, v := range s.Complete(s.observer).Services {
+		full.Services[i].Severity, full.Services[i].Targets = v.Severity, v.Targets
+	}
+	doc, err := shown(&full)
 	if err != nil {
 		return nil, err
 	}
-	return yaml.Marshal(doc)
+	text, err := yaml.Marshal(doc)
+	if err != nil || len(s.Services) == 0 {
+		return text, err
+	}
+	windows, err := yaml.Marshal(s.Windows)
+	return slices.Concat(text, []byte("---\n"), windows), err
 }
 
 // targets counts the targets that the probes name, and the patterns of files and
