@@ -131,19 +131,20 @@ func (w *Windows) Check(report func(path, text string)) {
 // at the rest of the configuration all the same: of what is wrong the built-in rows
 // and the built-in severity page take the place.
 func (w *Windows) Mended() *Windows {
-	wrong, built := map[string]bool{}, DefaultWindows()
-	w.Check(func(path, _ string) {
-		part := strings.SplitN(path, ".", 3)
-		wrong[strings.Join(part[:min(2, len(part))], ".")] = true
-	})
+	var paths []string
+	w.Check(func(path, _ string) { paths = append(paths, path+".") })
+	wrong := func(part, name string) bool {
+		return slices.ContainsFunc(paths, func(path string) bool { return strings.HasPrefix(path, part+"."+name+".") })
+	}
+	built := DefaultWindows()
 	m := &Windows{Signals: built.Signals, Severities: maps.Clone(w.Severities)}
 	for name, row := range w.Signals {
-		if !wrong["signals."+name] {
+		if !wrong("signals", name) {
 			m.Signals[name] = row
 		}
 	}
 	for name := range w.Severities {
-		if wrong["severities."+name] {
+		if wrong("severities", name) {
 			m.Severities[name] = built.Severities[page]
 		}
 	}

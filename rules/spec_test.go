@@ -188,9 +188,9 @@ func TestSpec_NamesThePathsOfTheCollector(t *testing.T) {
 	const text = `
 observers: [a, a, ""]
 services:
-- {name: shop, owner: x, severity: high, dimensions: [node, node], observers: [z], targets: {detect: 6m},
+- {name: shop, owner: x, severity: P1, dimensions: [node, node], observers: [z], targets: {detect: 6m},
    signals: {availability: {mode: loud, fault: {floor: 2, cap: 3, clear: 0, min_anomalies: 0, fault_window: 0s}}, queue: {}}}
-- {name: shop, owner: x}
+- {name: shop, owner: x, severity: "a b"}
 - {name: "", owner: x}
 `
 	var c collector.Settings
