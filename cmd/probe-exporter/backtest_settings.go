@@ -81,16 +81,23 @@ func (b *backtesting) adjust(s *backtest.Settings) error {
 	return nil
 }
 
-// defaultBacktest is the row of signals: in the table of DETECTION 2, or that of
-// availability. The cap is the highest that a proof would choose.
+// defaultBacktest is what holds of the windows that are built in for a signal of a
+// query, or for availability. The cap is the highest that a proof would choose.
 func defaultBacktest(availability bool) backtest.Settings {
+	all := collector.Settings{
+		Signals:  []collector.Query{{Name: "value", Service: "any"}},
+		Services: []collector.Service{{Name: "any", Signals: map[string]collector.Signal{availabilitySignal: {}}}},
+	}.Complete("any")
+	name, s := "value", backtest.Settings{Availability: availability}
 	if availability {
-		return backtest.Settings{Availability: true, Fault: sigma.Fault{Window: time.Minute, Floor: .05, Cap: .5, MinAnomalies: 2, K: 3, Clear: 3}}
+		name = availabilitySignal
+	} else {
+		s.Baseline = all.BaselineOf(all.Services[0], name).Sigma()
 	}
-	return backtest.Settings{
-		Fault:    sigma.Fault{Window: 3 * time.Minute, Floor: .55, Cap: .6, MinAnomalies: 3, K: 3, Clear: 3},
-		Baseline: sigma.Baseline{Window: time.Hour, K: 3, MinSamples: 30, Direction: sigma.Upper, Season: sigma.NoSeason, Hold: 30 * time.Minute},
-	}
+	g := all.Services[0].Signals[name]
+	s.Fault = g.Fault.Sigma()
+	s.Fault.Cap = g.MaxCap
+	return s
 }
 
 // configured reads the configuration where something of it is wanted: a signal, or
