@@ -127,6 +127,19 @@ type chain struct {
 	source, sourceTimeout, reach time.Duration // S_src, d_src and R of a query
 }
 
+// scraped tells whether what is judged is what scrapes find, and not every result
+// of the probe.
+func (c chain) scraped() bool { return c.spec.Backend == PromQL && c.signal.Query == nil }
+
+// tick is how far the samples lie apart that are judged: P, P_q, or S where scrapes
+// take them.
+func (c chain) tick() time.Duration {
+	if c.scraped() {
+		return time.Duration(c.spec.Prometheus.Scrape.Interval)
+	}
+	return c.interval
+}
+
 // chains are the ways of one signal: one for each probe of the service, or the one
 // of its query.
 func (s Spec) chains(v Service, g Signal) []chain {
@@ -155,7 +168,7 @@ func (c chain) sampler() string {
 // target is what the whole way may take.
 func (c chain) target() time.Duration { return target(c.service, c.signal) }
 
-// terms is the formula of DETECTION 6.2 for backend exporter, with F = 0.
+// terms is the formula of DETECTION 6.2, with F = 0.
 func (c chain) terms(m int) []Term {
 	p, a := c.spec.Prometheus, c.spec.Alertmanager
 	return append(
@@ -171,18 +184,22 @@ func (c chain) terms(m int) []Term {
 	)
 }
 
-// sampled is the part of the way up to the end of the m-th bad sample. Before the
-// first query that is told something bad lie the scrape of what it reads and the
-// good past that its expression still reads.
+// sampled is the part of the way up to the end of the m-th bad sample, or, where
+// scrapes take the samples, to the end of the first one and the m-1 scrapes that
+// follow the one that finds it. Before the first query that is told something bad
+// lie the scrape of what it reads and the good past that its expression still reads.
 func (c chain) sampled(m int) []Term {
-	wait := time.Duration(m-1) * c.interval
-	if c.signal.Query == nil {
-		return []Term{{"P", c.interval}, {"d_p", c.timeout}, {"(m-1)·P", wait}}
+	wait := time.Duration(m-1) * c.tick()
+	switch {
+	case c.signal.Query != nil:
+		return []Term{
+			{"S_src", c.source}, {"d_src", c.sourceTimeout}, {"R", c.reach},
+			{"P_q", c.interval}, {"d_q", c.timeout}, {"(m-1)·P_q", wait},
+		}
+	case c.scraped():
+		return []Term{{"P", c.interval}, {"d_p", c.timeout}, {"(m-1)·S", wait}}
 	}
-	return []Term{
-		{"S_src", c.source}, {"d_src", c.sourceTimeout}, {"R", c.reach},
-		{"P_q", c.interval}, {"d_q", c.timeout}, {"(m-1)·P_q", wait},
-	}
+	return []Term{{"P", c.interval}, {"d_p", c.timeout}, {"(m-1)·P", wait}}
 }
 
 // total is T for m bad samples in a row.
@@ -194,8 +211,8 @@ func (c chain) total(m int) time.Duration {
 	return sum
 }
 
-// rest is T without (m-1)·P or (m-1)·P_q: what the target must leave even if the first bad
-// sample were enough.
+// rest is T without the wait for further bad samples: what the target must leave
+// even if the first one were enough.
 func (c chain) rest() time.Duration { return c.total(1) }
 
 // within is how many samples end early enough to be seen within the target.
@@ -204,14 +221,14 @@ func (c chain) within() int {
 	if left < 0 {
 		return 0
 	}
-	return int(left/c.interval) + 1
+	return int(left/c.tick()) + 1
 }
 
 // least is the smallest m that any cap allows; 0 when no number of samples does.
 func (c chain) least() int {
 	f := c.signal.Fault
 	f.Cap = f.Floor
-	return f.Bad(c.interval)
+	return f.Bad(c.tick())
 }
 
 // solve gives the largest cap that meets the target (DETECTION 6.3), and the
@@ -220,7 +237,7 @@ func (c chain) solve() float64 {
 	f := c.signal.Fault
 	for k := c.most(); k >= 1; k-- {
 		f.Cap = float64(k) / capSteps
-		if m := f.Bad(c.interval); f.Cap >= f.Floor && m > 0 && m <= c.within() {
+		if m := f.Bad(c.tick()); f.Cap >= f.Floor && m > 0 && m <= c.within() {
 			return f.Cap
 		}
 	}
@@ -240,10 +257,10 @@ func (c chain) most() int {
 // bound fills in all figures for the cap that the signal has by now.
 func (c chain) bound() Bound {
 	f := c.signal.Fault
-	m := f.Bad(c.interval)
+	m := f.Bad(c.tick())
 	b := Bound{
 		Service: c.service.Name, Signal: c.signal.Name, Mode: c.signal.Mode, Probe: c.probe,
-		Target: c.target(), Samples: f.Slots(c.interval) + 1, Bad: m, Cap: f.Cap,
+		Target: c.target(), Samples: f.Slots(c.tick()) + 1, Bad: m, Cap: f.Cap,
 		chain: c,
 	}
 	if m == 0 {
@@ -254,7 +271,7 @@ func (c chain) bound() Bound {
 	b.Refusal = c.refusal(m)
 	// Samples that are older than the window no longer count; those that end too
 	// late to be told within the target do not either.
-	b.Loss = loss(min(c.within(), f.Slots(c.interval)), m)
+	b.Loss = loss(min(c.within(), f.Slots(c.tick())), m)
 	return b
 }
 

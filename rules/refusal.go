@@ -22,9 +22,9 @@ type knob struct {
 // never explains a fault that no number of samples can show.
 func (c chain) never() string {
 	f := c.signal.Fault
-	n := f.Slots(c.interval)
+	n := f.Slots(c.tick())
 	return fmt.Sprintf("%s can never fire: a fault_window of %s holds %d whole intervals of %s, and cap %v with min_anomalies %d needs more bad samples: widen the window, or lower the cap or the interval",
-		c.sampler(), span(f.Window), n, span(c.interval), f.Cap, f.MinAnomalies)
+		c.sampler(), span(f.Window), n, span(c.tick()), f.Cap, f.MinAnomalies)
 }
 
 // refusal says why m bad samples cannot be waited for; empty when they can.
@@ -32,6 +32,9 @@ func (c chain) refusal(m int) string {
 	least := c.least()
 	over := c.total(m) > c.target()
 	switch {
+	case c.twice():
+		return fmt.Sprintf("probe %q runs every %s and is scraped every %s: backend promql judges what scrapes find, and would count one probe twice: %s",
+			c.probe, span(c.interval), span(c.tick()), c.advice())
 	case over && c.given && c.total(least) <= c.target():
 		free := c
 		free.signal.Fault.Cap = 0
@@ -53,6 +56,9 @@ func (c chain) slow() bool {
 	return c.signal.Query == nil && c.interval*slowProbes > c.target() && c.signal.Fault.MinAnomalies > 1
 }
 
+// twice tells of scrapes that may find the same result more than once.
+func (c chain) twice() bool { return c.scraped() && c.tick() < c.interval }
+
 // patience names the other way out of a refusal. A signal of a query reads what
 // others have scraped, over ranges that its meaning asks for: often a later alert
 // is what is wanted.
@@ -67,7 +73,7 @@ func (c chain) patience(least int) string {
 // met tells whether some cap meets the target.
 func (c chain) met() bool {
 	m := c.least()
-	return m > 0 && !c.slow() && c.total(m) <= c.target()
+	return m > 0 && !c.slow() && !c.twice() && c.total(m) <= c.target()
 }
 
 // advice tries ever smaller values of one setting, in whole seconds as people

@@ -16,11 +16,19 @@ import (
 // Spec is all that rules and proofs are made from. The command composes it from
 // the collector's settings, with every default filled in.
 type Spec struct {
+	Backend      string // Exporter, which empty means, too, or PromQL
 	Prometheus   Prometheus
 	Alertmanager Alertmanager
 	Observers    []string // every expected --observer, at least one
 	Services     []Service
 }
+
+// The backends: who judges the samples of probes. PromQL sees of them what a scrape
+// sees, one result every scrape interval.
+const (
+	Exporter = "exporter"
+	PromQL   = "promql"
+)
 
 // Service is what the 1-5-10 targets are promised for.
 type Service struct {
@@ -85,6 +93,9 @@ var class = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)
 // can be left out; probes have no such path, since a spec lists those of a
 // service and the configuration all.
 func (s Spec) Check(report func(path, text string)) {
+	if s.Backend != "" && s.Backend != Exporter && s.Backend != PromQL {
+		report("backend", fmt.Sprintf("got %q, want exporter or promql", s.Backend))
+	}
 	s.Prometheus.Check(func(path, text string) { report("prometheus."+path, text) })
 	s.Alertmanager.Check(func(path, text string) { report("alertmanager."+path, text) })
 	checkNames(report, "observers[%d]", s.Observers)
