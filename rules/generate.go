@@ -28,12 +28,16 @@ Load it in Prometheus with rule_files. keep_firing_for needs Prometheus 2.42.
 
 // Generate gives the files of a spec by name, and its bounds. The same spec gives
 // the same bytes. The error names every mistake and every refused bound, one a
-// line; there are no files then.
+// line; there are no files then. Of a spec without services there are none either:
+// nothing is promised, and its watchers would watch what nobody relies on.
 func Generate(s Spec) (map[string][]byte, []Bound, error) {
 	var mistakes []string
 	s.Check(func(path, text string) { mistakes = append(mistakes, path+": "+text) })
 	if len(mistakes) > 0 {
 		return nil, nil, fmt.Errorf("generating rules: %s", strings.Join(mistakes, "\n"))
+	}
+	if len(s.Services) == 0 {
+		return map[string][]byte{}, nil, nil
 	}
 	bounds := Prove(s)
 	files := map[string][]byte{BoundsFile: []byte(Table(bounds))}
