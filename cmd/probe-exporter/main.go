@@ -59,8 +59,8 @@ type app struct {
 	prometheusURL string
 	json          bool
 
-	outputDir string
-	tests     bool
+	outputDir                    string
+	tests, diffFiles, checkFiles bool
 
 	backtesting backtesting
 
@@ -131,6 +131,8 @@ func (a *app) define(k *kingpin.Application) {
 	rules := k.Command("rules", "Write recording and alerting rules, their tests, and the Alertmanager route.")
 	rules.Flag("output.dir", "Folder to write into; it is made when missing.").Required().StringVar(&a.outputDir)
 	rules.Flag("tests", "Write promtool tests, too.").Default("true").BoolVar(&a.tests)
+	rules.Flag("diff", "Write nothing; print what would change, as a unified diff.").BoolVar(&a.diffFiles)
+	rules.Flag("check", "Write nothing; end with 1 when a file is missing, differs from what would be written, or is left over.").BoolVar(&a.checkFiles)
 
 	windows := k.Command("windows", "Print the windows and severities that are built in, for a windows_file of your own.")
 
