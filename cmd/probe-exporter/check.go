@@ -31,14 +31,8 @@ func (a *app) check(ctx context.Context) error {
 	}
 	s, err := load(from, observer)
 	var f findings
-	if err != nil && a.json {
-		if !errors.As(err, &f.wrong) {
-			f.wrong = config.Mistakes{{Text: err.Error()}} // a file could not be read
-		}
-		return a.printJSON(nil, f)
-	}
 	if err != nil {
-		return err
+		return a.refuse(err)
 	}
 	f.unwise = s.unwise(a.ping)
 	if !a.checkOnly { // --config.check asks nobody
@@ -48,13 +42,56 @@ func (a *app) check(ctx context.Context) error {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path))
 	})
 	if a.json {
-		return a.printJSON(s, f)
+		return a.printJSON(rules.Prove(s.spec()), f)
 	}
 	s.print(a.stdout, from, f)
 	if len(f.wrong) > 0 {
 		return f.wrong
 	}
 	return nil
+}
+
+// refuse tells what is wrong, and the bounds where nothing else is: they show why.
+func (a *app) refuse(err error) error {
+	var only unproved
+	errors.As(err, &only)
+	if !a.json {
+		if len(only.bounds) > 0 {
+			fmt.Fprint(a.stdout, rules.Table(only.bounds))
+		}
+		return err
+	}
+	var f findings
+	if !errors.As(err, &f.wrong) {
+		f.wrong = config.Mistakes{{Text: err.Error()}} // a file could not be read
+	}
+	return a.printJSON(only.bounds, f)
+}
+
+// unproved is the error of a configuration in which nothing is wrong but bounds.
+type unproved struct {
+	error
+	bounds []rules.Bound
+}
+
+// Unwrap gives the mistakes.
+func (u unproved) Unwrap() error { return u.error }
+
+// unproved adds the bounds to an error where they are all that is wrong: with other
+// mistakes they would mislead.
+func (s *settings) unproved(err error) error {
+	var wrong config.Mistakes
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	spec, refused := s.spec(), map[string]bool{}
+	spec.CheckBounds(func(path, _ string) { refused[path] = true })
+	for _, m := range wrong {
+		if !refused[m.Path] {
+			return err
+		}
+	}
+	return unproved{err, rules.Prove(spec)}
 }
 
 // print writes the findings for people. What is wrong goes where errors go.
@@ -89,29 +126,54 @@ type finding struct {
 	Text string `json:"text"`
 }
 
-// bound is a proved bound as JSON.
+// bound is a proved bound as JSON. LossFound is the failure rate that is found
+// within the target with 95 % probability; it is left out where none is. Refusal is
+// empty where the target is kept.
 type bound struct {
-	Service string  `json:"service"`
-	Signal  string  `json:"signal"`
-	Mode    string  `json:"mode"`
-	Probe   string  `json:"probe"`
-	Target  float64 `json:"target_seconds"`
-	Bound   float64 `json:"bound_seconds"`
-	Cap     float64 `json:"cap"`
+	Service   string   `json:"service"`
+	Signal    string   `json:"signal"`
+	Mode      string   `json:"mode"`
+	Probe     string   `json:"probe"`
+	Target    float64  `json:"target_seconds"`
+	Bound     float64  `json:"bound_seconds"`
+	Cap       float64  `json:"cap"`
+	Terms     []term   `json:"terms"`
+	Samples   int      `json:"samples"`
+	Bad       int      `json:"bad"`
+	LossFound *float64 `json:"loss_found,omitempty"`
+	Refusal   string   `json:"refusal"`
 }
 
-// printJSON writes the findings for programs: lists, never null. Without settings
-// there is nothing to prove.
-func (a *app) printJSON(s *settings, f findings) error {
+// term is one addend of a bound as JSON.
+type term struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+// shownBound is a bound as JSON has it: every term, also those of 0 seconds.
+func shownBound(b rules.Bound) bound {
+	shown := bound{
+		Service: b.Service, Signal: b.Signal, Mode: b.Mode, Probe: b.Probe, Target: b.Target.Seconds(), Bound: b.Total.Seconds(),
+		Cap: b.Cap, Terms: []term{}, Samples: b.Samples, Bad: b.Bad, Refusal: b.Refusal,
+	}
+	for _, t := range b.Terms {
+		shown.Terms = append(shown.Terms, term{t.Name, t.Length.Seconds()})
+	}
+	if b.Loss > 0 && b.Loss <= 1 {
+		shown.LossFound = &b.Loss
+	}
+	return shown
+}
+
+// printJSON writes the findings for programs: lists, never null.
+func (a *app) printJSON(bounds []rules.Bound, f findings) error {
 	report := struct {
 		Errors   []finding `json:"errors"`
 		Warnings []finding `json:"warnings"`
 		Bounds   []bound   `json:"bounds"`
 	}{listed(f.wrong), listed(f.unwise), []bound{}}
-	if s != nil {
-		for _, b := range rules.Prove(s.spec()) {
-			report.Bounds = append(report.Bounds, bound{b.Service, b.Signal, b.Mode, b.Probe, b.Target.Seconds(), b.Total.Seconds(), b.Cap})
-		}
+	for _, b := range bounds {
+		report.Bounds = append(report.Bounds, shownBound(b))
 	}
 	w := json.NewEncoder(a.stdout)
 	w.SetEscapeHTML(false)

@@ -281,7 +281,13 @@ func TestCheck_JSONHoldsTheSameFindings(t *testing.T) {
 	if len(got.Errors) != 0 || len(got.Warnings) != 1 || got.Warnings[0].Path != "prometheus.scrape.timeout" || got.Warnings[0].Line != 4 {
 		t.Errorf("got %+v", got)
 	}
-	if diff := cmp.Diff(bound{"shop", "availability", "page", "shop-nodes", 60, 10.2, .1}, got.Bounds[0]); diff != "" {
+	loss := .21
+	want := bound{
+		"shop", "availability", "page", "shop-nodes", 60, 10.2, .1,
+		[]term{{"P", 1}, {"d_p", .5}, {"(m-1)·P", 6}, {"S", 1}, {"d_s", .5}, {"E", 1}, {"d_e", .2}, {"Q", 0}, {"G", 0}, {"p·PT", 0}, {"t_wh", 0}},
+		61, 7, &loss, "",
+	}
+	if diff := cmp.Diff(want, got.Bounds[0]); diff != "" {
 		t.Error(diff)
 	}
 	file = write(t, "modulse: {}\n")

@@ -158,7 +158,7 @@ func TestRulesDiff_IsWhatWritingWouldChange(t *testing.T) {
 	if diff := cmp.Diff(want, heads); diff != "" {
 		t.Error(diff)
 	}
-	git := exec.Command("git", "apply", "-p1", "-")
+	git := exec.CommandContext(t.Context(), "git", "apply", "-p1", "-")
 	git.Dir, git.Stdin = out, strings.NewReader(stdout)
 	if said, err := git.CombinedOutput(); err != nil {
 		t.Fatalf("git apply: %v\n%s", err, said)

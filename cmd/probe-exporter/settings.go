@@ -82,7 +82,7 @@ func parse(read *sources, observer string) (*settings, error) {
 		s.Windows = windows.Mended()
 	}
 	if err := together(config.ParseAll(read.all, s), wrong); err != nil {
-		return nil, err
+		return nil, s.unproved(err)
 	}
 	s.setDirectories()
 	return s, nil
