@@ -1,8 +1,9 @@
 // Package promapi asks a Prometheus-compatible API. It is given a URL with an
 // http_config and a time-out; it gives instant vectors, values over a stretch of
-// time, the intervals of the rule groups, and what is scraped how. Whatever is not
-// the whole answer is an error: warnings, partial data, a body beyond the limit, a
-// type other than the one that was asked for. Nothing is repeated beyond the one
+// time, the rule groups with every rule, what is scraped how, and to whom alerts are
+// sent; of an Alertmanager, its status. Whatever is not the whole answer is an error:
+// warnings, partial data, a body beyond the limit, a type other than the one that was
+// asked for. Nothing is repeated beyond the one
 // change from GET to POST.
 package promapi
 
@@ -80,14 +81,17 @@ type Client struct {
 
 // New gives a client. Nothing is asked yet; a file of http_config that cannot
 // be read is an error.
-func New(s Settings) (*Client, error) {
+func New(s Settings) (*Client, error) { return newClient("prometheus", s) }
+
+// newClient is New for a server of some kind, which errors name.
+func newClient(kind string, s Settings) (*Client, error) {
 	base, err := baseURL(s.URL)
 	if err != nil {
-		return nil, fmt.Errorf("prometheus %q: url: %w", s.Name, err)
+		return nil, fmt.Errorf("%s %q: url: %w", kind, s.Name, err)
 	}
 	client, err := config.NewClientFromConfig(*cmp.Or(s.HTTPConfig, &config.DefaultHTTPClientConfig), "promapi", config.WithUserAgent("onefiveten"))
 	if err != nil {
-		return nil, fmt.Errorf("prometheus %q: http_config: %w", s.Name, err)
+		return nil, fmt.Errorf("%s %q: http_config: %w", kind, s.Name, err)
 	}
 	if client.CheckRedirect == nil { // else http_config asks for none
 		client.CheckRedirect = sameHost
