@@ -38,10 +38,10 @@ type Evaluation struct {
 	QueryOffset model.Duration `yaml:"query_offset,omitempty"`
 }
 
-// Alertmanager is the section "alertmanager:": the route to heal-receiver and
-// what it adds to the way of an alert.
+// Alertmanager is what the section "alertmanager:" says of the route to
+// heal-receiver and of what it adds to the way of an alert. How it is asked stands
+// beside it, and is nothing to the rules.
 type Alertmanager struct {
-	URL           string         `yaml:"url,omitempty"` // refused until the live check exists
 	GroupWait     model.Duration `yaml:"group_wait,omitempty"`
 	GroupInterval model.Duration `yaml:"group_interval,omitempty"`
 	Peers         int            `yaml:"peers,omitempty"`
@@ -113,9 +113,6 @@ func (s Scrape) Wait() time.Duration {
 
 // Check reports every mistake under its path inside the section.
 func (a Alertmanager) Check(report func(path, text string)) {
-	if a.URL != "" {
-		report("url", notYet)
-	}
 	if a.GroupWait < 0 {
 		report("group_wait", fmt.Sprintf("got %s, want 0s or more", a.GroupWait))
 	}

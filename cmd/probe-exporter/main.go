@@ -56,15 +56,14 @@ type app struct {
 	bound                                      func(addresses []string) // tells a test where the server listens
 	ping                                       func() error             // tells why no ping can be sent from here
 
-	prometheusURL string
-	json          bool
+	prometheusURL, alertmanagerURL string
+	json                           bool
 
 	outputDir                    string
 	tests, diffFiles, checkFiles bool
 
 	backtesting backtesting
 
-	later    map[string]*bool // flags of later versions: given or not
 	commands map[string]func(context.Context) error
 }
 
@@ -126,6 +125,7 @@ func (a *app) define(k *kingpin.Application) {
 
 	check := k.Command("check", "Check the configuration: every mistake at once, what is unwise, and the bound of every detection.")
 	check.Flag("prometheus.url", "Compare with the Prometheus that runs there, too.").StringVar(&a.prometheusURL)
+	check.Flag("alertmanager.url", "Compare with the Alertmanager that runs there, too.").StringVar(&a.alertmanagerURL)
 	check.Flag("json", "Print the findings as JSON.").BoolVar(&a.json)
 
 	rules := k.Command("rules", "Write recording and alerting rules, their tests, and the Alertmanager route.")
@@ -147,7 +147,6 @@ func (a *app) define(k *kingpin.Application) {
 			return err
 		},
 	}
-	a.defineLater(check, "alertmanager.url")
 }
 
 // defineServe declares the flags of the running program: those of
@@ -171,26 +170,8 @@ func (a *app) defineLevel(c flagging, name, help string, into *string) {
 	declare(c, name, help+": "+levels+".", "debug, info, warn or error", oneOf(into, strings.Split(levels, ", ")...)).Default("info")
 }
 
-// defineLater declares flags that blackbox_exporter or a later version has, so
-// that they are refused by name.
-func (a *app) defineLater(c *kingpin.CmdClause, names ...string) {
-	if a.later == nil {
-		a.later = map[string]*bool{}
-	}
-	for _, name := range names {
-		given := new(bool)
-		a.later[name] = given
-		c.Flag(name, "Known, not yet available.").Hidden().IsSetByUser(given).String()
-	}
-}
-
 // usage refuses what the command line parser cannot.
 func (a *app) usage() (err error) {
-	for name, given := range a.later {
-		if *given {
-			return fmt.Errorf("--%s: known, not yet available", name)
-		}
-	}
 	if a.autoReload && a.reloadSeconds == 0 {
 		return errors.New("--config.auto-reload-interval: want 1 second or more, got 0")
 	}

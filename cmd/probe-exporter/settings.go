@@ -30,7 +30,7 @@ type settings struct {
 	ModuleFiles        []string                `yaml:"module_files,omitempty"` // patterns of files with more modules
 	WindowsFile        string                  `yaml:"windows_file,omitempty"` // in the place of the windows that are built in
 	Prometheus         prometheusSection       `yaml:"prometheus,omitempty"`
-	Alertmanager       rules.Alertmanager      `yaml:"alertmanager,omitempty"`
+	Alertmanager       alertmanagerSection     `yaml:"alertmanager,omitempty"`
 	collector.Settings `yaml:",inline"`
 
 	observer string
@@ -49,6 +49,14 @@ type prometheusSection struct {
 	Timeout          model.Duration            `yaml:"timeout,omitempty"`     // of one question; default 2s
 	Concurrency      int                       `yaml:"concurrency,omitempty"` // queries of signals that may be open at once; default 4
 	rules.Prometheus `yaml:",inline"`
+}
+
+// alertmanagerSection is the section alertmanager:: what the rules reckon with, and
+// whom check asks how. A question may take as long as one to Prometheus.
+type alertmanagerSection struct {
+	URL                string                    `yaml:"url,omitempty"`
+	HTTPConfig         *pconfig.HTTPClientConfig `yaml:"http_config,omitempty"`
+	rules.Alertmanager `yaml:",inline"`
 }
 
 // Defaults of prometheus.timeout and prometheus.concurrency.
@@ -71,7 +79,7 @@ func load(from files, observer string) (*settings, error) {
 // parse is load of files that have been read.
 func parse(read *sources, observer string) (*settings, error) {
 	s := &settings{
-		Prometheus: prometheusSection{Prometheus: rules.DefaultPrometheus(), Timeout: defaultPatience, Concurrency: defaultConcurrency}, Alertmanager: rules.DefaultAlertmanager(),
+		Prometheus: prometheusSection{Prometheus: rules.DefaultPrometheus(), Timeout: defaultPatience, Concurrency: defaultConcurrency}, Alertmanager: alertmanagerSection{Alertmanager: rules.DefaultAlertmanager()},
 		observer: observer, listed: observer != "", hash: read.hash(), missing: read.missing,
 	}
 	windows, wrong := read.windowsInForce()
@@ -120,6 +128,7 @@ func (s *settings) setDirectories() {
 		s.Probes[i] = one.Probes[0]
 	}
 	s.Prometheus.HTTPConfig.SetDirectory(folder("prometheus"))
+	s.Alertmanager.HTTPConfig.SetDirectory(folder("alertmanager"))
 }
 
 // Check asks each room about its part. What the rules say of a path is heard
@@ -156,6 +165,7 @@ func (s *settings) Check(report func(path, text string)) {
 	s.CheckModules(s.modules(nil), hear)
 	s.checkTargets(hear)
 	s.Prometheus.check(hear)
+	s.Alertmanager.check(hear)
 	s.checkSignals(hear)
 	if s.listed && len(s.Observers) > 0 && !slices.Contains(s.Observers, s.observer) {
 		hear("observers", fmt.Sprintf("%q, the --observer of this exporter, is not listed: %s", s.observer, strings.Join(s.Observers, ", ")))
@@ -193,6 +203,16 @@ func (p prometheusSection) check(report func(path, text string)) {
 	if p.Concurrency < 1 || p.Concurrency > 1000 {
 		report("prometheus.concurrency", fmt.Sprintf("got %d, want 1 to 1000", p.Concurrency))
 	}
+}
+
+// check looks at how the Alertmanager is asked.
+func (a alertmanagerSection) check(report func(path, text string)) {
+	asked := promapi.Settings{Name: "alertmanager", URL: a.URL, HTTPConfig: a.HTTPConfig}
+	asked.Check(func(path, text string) {
+		if path != "url" || a.URL != "" {
+			report("alertmanager."+path, config.Masked(text))
+		}
+	})
 }
 
 // checkSignals wants somebody whom the signals can ask, and an answer before the
@@ -380,7 +400,7 @@ func (s *settings) probers(network *probe.Network) (map[string]*probe.Prober, er
 // spec is what rules and proofs are made from.
 func (s *settings) spec() rules.Spec {
 	c := s.Complete(s.observer)
-	spec := rules.Spec{Prometheus: s.Prometheus.Prometheus, Alertmanager: s.Alertmanager, Observers: c.Observers}
+	spec := rules.Spec{Prometheus: s.Prometheus.Prometheus, Alertmanager: s.Alertmanager.Alertmanager, Observers: c.Observers}
 	for _, v := range c.Services {
 		one := rules.Service{
 			Name: v.Name, Owner: v.Owner, Severity: v.Severity, Dimensions: v.Dimensions, Observers: v.Observers,

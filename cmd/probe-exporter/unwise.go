@@ -45,6 +45,9 @@ func (s *settings) unwise(ping func() error) config.Mistakes {
 		q.Unwise(func(path, text string) { warn(fmt.Sprintf("signals[%d].%s", i, path), "%s", text) })
 	}
 	s.warnOfSecrets("prometheus", s.Prometheus, warn)
+	if c := s.Alertmanager.HTTPConfig; c != nil { // what else names a file there is read by Alertmanager
+		s.warnOfSecrets("alertmanager.http_config", c, warn)
+	}
 	return all
 }
 
