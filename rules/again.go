@@ -1,0 +1,102 @@
+package rules
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/common/model"
+)
+
+// Living is the timing of a system that runs, as far as it could be asked: what is
+// nil was not told, and the configuration stands for it.
+type Living struct {
+	Scrape, ScrapeTimeout *time.Duration // S and d_s
+	Evaluation, Delay     *time.Duration // E and d_e, as seen
+	QueryOffset           *time.Duration // Q
+	GroupWait             *time.Duration // G
+	Peers                 *int           // of the cluster of Alertmanagers
+}
+
+// Told tells whether anything is known at all.
+func (l Living) Told() bool { return l != Living{} }
+
+// Again reckons the bounds once more with the timing that a system has in fact. The
+// caps are those that were proved: the exporter runs with them. Of a bound that was
+// refused nothing is known, and it stays refused.
+func (s Spec) Again(l Living, proved []Bound) []Bound {
+	s.Prometheus, s.Alertmanager = l.prometheus(s.Prometheus), l.alertmanager(s.Alertmanager)
+	again := make([]Bound, len(proved))
+	for i, b := range proved {
+		again[i] = b
+		if b.Bad > 0 {
+			c := b.chain
+			c.spec = s
+			again[i].Terms, again[i].Total = c.terms(b.Bad), c.total(b.Bad)
+			again[i].Loss = loss(min(c.within(), c.signal.Fault.Slots(c.interval)), b.Bad)
+		}
+	}
+	return again
+}
+
+// prometheus is p with what is known of the one that runs.
+func (l Living) prometheus(p Prometheus) Prometheus {
+	p.Scrape.Timeout = model.Duration(*cmp.Or(l.ScrapeTimeout, told(p.Scrape.Wait())))
+	replace(&p.Scrape.Interval, l.Scrape)
+	replace(&p.Evaluation.Interval, l.Evaluation)
+	replace(&p.Evaluation.Delay, l.Delay)
+	replace(&p.Evaluation.QueryOffset, l.QueryOffset)
+	return p
+}
+
+// alertmanager is a with what is known of the one that runs.
+func (l Living) alertmanager(a Alertmanager) Alertmanager {
+	replace(&a.GroupWait, l.GroupWait)
+	a.Peers = *cmp.Or(l.Peers, &a.Peers)
+	return a
+}
+
+// replace takes what is known.
+func replace(old *model.Duration, living *time.Duration) {
+	if living != nil {
+		*old = model.Duration(*living)
+	}
+}
+
+func told[T any](v T) *T { return &v }
+
+// Broken tells of each bound that was kept as proved, and is over its target as the
+// system runs, with the terms that have grown. Both lists are those of one spec; the
+// path is that of the signal in the configuration.
+func Broken(proved, living []Bound, report func(path, text string)) {
+	for i, b := range living {
+		was := proved[i]
+		if b.Refusal != "" || b.Total <= b.Target {
+			continue
+		}
+		report(b.path, fmt.Sprintf("service %q, signal %s: as the system runs, a fault takes %s to the webhook, over the target of %s; proved were %s: %s",
+			b.Service, b.Signal, span(b.Total), span(b.Target), span(was.Total), grown(was, b)))
+	}
+}
+
+// grown names the terms of a bound that are longer now, the one that has grown most
+// first.
+func grown(was, now Bound) string {
+	text, most := "", time.Duration(0)
+	for i, t := range now.Terms {
+		before := was.Terms[i].Length
+		if t.Length <= before {
+			continue
+		}
+		one := fmt.Sprintf("%s has grown from %s to %s", t.Name, span(before), span(t.Length))
+		switch by := t.Length - before; {
+		case text == "":
+			text, most = one, by
+		case by > most:
+			text, most = one+", "+text, by
+		default:
+			text += ", " + one
+		}
+	}
+	return text
+}

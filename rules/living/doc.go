@@ -1,0 +1,60 @@
+// Package living compares what a running Prometheus and Alertmanager have in force
+// with what was generated for them (DETECTION 10). It is given the generated rule
+// files, the rule groups that are loaded, the text of Alertmanager's configuration
+// and the alerts that have to reach heal-receiver; it gives findings, each with the
+// key of probe-exporter's configuration that it belongs to, and how long an alert
+// waits in its group. Nothing here asks a server or a clock.
+//
+// Where what stands:
+//
+//	rules.go    the rules that are loaded, against those of the files
+//	route.go    Alertmanager's routing tree and its inhibit rules
+//	way.go      what of them stands between an alert and heal-receiver
+package living
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Finding is one thing that is other than it should be. What is Broken breaks a
+// promise; all else is advice.
+type Finding struct {
+	Broken bool
+	Path   string // of a key of the configuration; empty: of the server as a whole
+	Text   string
+}
+
+// findings collects them.
+type findings []Finding
+
+func (f *findings) wrong(path, text string)  { *f = append(*f, Finding{true, path, text}) }
+func (f *findings) unwise(path, text string) { *f = append(*f, Finding{false, path, text}) }
+
+// of collects what is said of several things, so that it is said once for all.
+type of struct {
+	said  []Finding
+	about map[Finding][]string
+}
+
+// say says something of one thing.
+func (o *of) say(thing string, f Finding) {
+	if o.about == nil {
+		o.about = map[Finding][]string{}
+	}
+	if _, known := o.about[f]; !known {
+		o.said = append(o.said, f)
+	}
+	o.about[f] = append(o.about[f], thing)
+}
+
+// findings gives each once, with the things before it.
+func (o *of) findings() []Finding {
+	for i, f := range o.said {
+		things := slices.Sorted(slices.Values(o.about[f]))
+		o.said[i].Text = strings.Join(slices.Compact(things), ", ") + ": " + f.Text
+	}
+	slices.SortStableFunc(o.said, func(a, b Finding) int { return cmp.Compare(a.Path, b.Path) })
+	return o.said
+}
