@@ -17,6 +17,7 @@
 //	generate.go  which files there are; group.go and layout/ how they are written
 //	node.go      the rules of services with the dimension node
 //	watchers.go  the rules that watch the watchers
+//	receiver.go  those of them that watch heal-receiver
 //	contract.go  what heal-receiver may read from an alert
 //	route.go     the way from Alertmanager to heal-receiver
 //	ruletest/    unit tests of the rules

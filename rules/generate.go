@@ -68,6 +68,7 @@ func (s Spec) tested(bounds []Bound) ruletest.Spec {
 		Observers: s.Observers, Every: time.Duration(s.Prometheus.Evaluation.Interval),
 		Scrape: time.Duration(s.Prometheus.Scrape.Interval), ScrapeTakes: s.Prometheus.Scrape.Wait(),
 		Restart: restartTime, Differ: s.differ(), Disagree: s.disagree(), Dwell: dwell, Unanswered: s.unanswered(),
+		Reload: holdDwell, Receiver: s.Alertmanager.watched(),
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.groups())) {
 		t.Files = append(t.Files, "../"+name)

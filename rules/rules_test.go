@@ -118,11 +118,22 @@ func TestAlerts_AreThoseOfTheTable(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
+		"ConfigReloadFailed for=1m keep= program=heal-receiver severity=ticket",
+		"ConfigReloadFailed for=1m keep= program=probe-exporter severity=ticket",
 		"FaultDetected for= keep=40s heal=true severity=page",
 		"FaultLocated for= keep=40s heal=true scope=service severity=page",
 		"FaultLocated for= keep=40s heal=true severity=page",
 		"FaultNotLocated for= keep= heal=true severity=page",
+		"HealFailing for=15s keep= reason=hand_over severity=ticket",
+		"HealFailing for=15s keep= reason=run severity=ticket",
+		"HealFailing for=15s keep= reason=watchdog severity=page",
+		"HealFailing for=1m keep= reason=clock severity=page",
+		"HealFailing for=1m keep= reason=journal severity=page",
+		"HealFailing for=1m keep= reason=message severity=page",
+		"HealFailing for=5m keep= reason=accept severity=ticket",
+		"HealPaused for=1m keep= severity=ticket",
 		"HealReceiverDown for=15s keep= job=heal-receiver severity=page",
+		"MitigationHeld for=15s keep=2m severity=ticket",
 		"NodeOutOfRotation for= keep= severity=ticket",
 		"ObserverDisagrees for=40s keep= severity=ticket",
 		"ObserverFault for=40s keep= heal=true severity=ticket",
@@ -266,7 +277,8 @@ func TestTested_IsTheSpecAndItsProof(t *testing.T) {
 	fault := sigma.Fault{Window: time.Minute, Floor: .05, Cap: .1, MinAnomalies: 2, K: 3, Clear: 3}
 	want := ruletest.Spec{
 		Files: []string{"../rules/onefiveten-page-node.yml", "../rules/onefiveten-watchers.yml"}, Observers: []string{"a", "b"},
-		Every: time.Second, Scrape: time.Second, ScrapeTakes: dur(.5), Restart: dur(5), Differ: dur(30), Disagree: dur(30), Dwell: dur(15), Unanswered: dur(15),
+		Every: time.Second, Scrape: time.Second, ScrapeTakes: dur(.5), Restart: dur(5), Differ: dur(30), Disagree: dur(30), Dwell: dur(15), Unanswered: dur(15), Reload: time.Minute,
+		Receiver: &ruletest.Receiver{Hold: time.Minute, Accept: 5 * time.Minute, Held: time.Hour, Keep: 2 * time.Minute, Recently: dur(299.5), Lately: dur(899.5)},
 		Services: []ruletest.Service{{
 			Name: "shop", Owner: "team-shop", Severity: page, Dimensions: []string{"node"}, Observers: []string{"b"}, Signals: []ruletest.Signal{{Name: availability, Mode: page}},
 			Locate: 5 * time.Minute, Recover: 10 * time.Minute, Keep: dur(30),

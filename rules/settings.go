@@ -49,7 +49,8 @@ type Alertmanager struct {
 	Webhook       Webhook        `yaml:"webhook,omitempty"`
 }
 
-// Webhook is heal-receiver as Alertmanager sees it. CredentialsFile is written
+// Webhook is heal-receiver as Alertmanager sees it. An empty URL means that there
+// is none: no route leads to it, and no alert tells that it is away. CredentialsFile is written
 // into the route as it stands, relative to Alertmanager's own configuration;
 // empty means no authorization. Delay is the longest time of one delivery.
 type Webhook struct {
@@ -131,8 +132,8 @@ func (a Alertmanager) Check(report func(path, text string)) {
 // check takes any address over HTTP; who listens there is not looked at.
 func (w Webhook) check(report func(path, text string)) {
 	u, err := url.Parse(w.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		report("webhook.url", fmt.Sprintf("got %q, want an address like http://127.0.0.1:9099/api/v1/alertmanager", w.URL))
+	if w.URL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		report("webhook.url", fmt.Sprintf("got %q, want an address like http://127.0.0.1:9099/api/v1/alertmanager, or '' where there is no heal-receiver", w.URL))
 	}
 	if w.Delay < 0 {
 		report("webhook.delay", fmt.Sprintf("got %s, want 0s or more", w.Delay))

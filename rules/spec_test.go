@@ -122,7 +122,7 @@ func TestAlertmanager_NamesEveryMistake(t *testing.T) {
 		"peer_timeout: got -1s, want 0s or more",
 		"peers: got 0, want 1 or more",
 		"webhook.delay: got -1s, want 0s or more",
-		`webhook.url: got "127.0.0.1:9099/x", want an address like http://127.0.0.1:9099/api/v1/alertmanager`,
+		`webhook.url: got "127.0.0.1:9099/x", want an address like http://127.0.0.1:9099/api/v1/alertmanager, or '' where there is no heal-receiver`,
 	)
 }
 

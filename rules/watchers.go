@@ -14,13 +14,13 @@ const dwell = 15 * time.Second
 // watcherGroups watch the watchers. They read no recorded series, so they may
 // be split where many observers make more rules than a group may hold.
 func (s Spec) watcherGroups() []group {
-	rules := slices.Concat(staleAlerts(), unansweredAlerts(s.unanswered()), chainAlerts())
+	rules := slices.Concat(staleAlerts(), unansweredAlerts(s.unanswered()), s.chainAlerts())
 	for i, o := range s.Observers {
 		r := rule{
 			alert: "ProbeExporterDown", wait: dwell,
 			expr:        fmt.Sprintf("absent(onefiveten_observer_info{observer=%s})", quoted(o)),
 			labels:      []label{{"severity", page}, {"observer", literal(o)}},
-			annotations: []label{{"summary", `probe-exporter {{ $labels.observer }} is not scraped`}},
+			annotations: []label{{"summary", `probe-exporter {{ $labels.observer }} is not scraped: its probes have no vote; start it, or look at its job in Prometheus`}},
 		}
 		if i == 0 {
 			r.comment = "One for each expected observer: absent knows no names but those that it is given."
@@ -52,7 +52,7 @@ func staleAlerts() []rule {
 			>= on (observer, probe) group_left ()
 			max by (observer, probe) (probe_stale_after_seconds)`, noWords()),
 		labels:      []label{{"severity", ticket}, {"reason", "not_run"}},
-		annotations: []label{{"summary", `probe {{ $labels.probe }} of {{ $labels.instance }} by {{ $labels.observer }} has not run for {{ $value }} s`}},
+		annotations: []label{{"summary", `probe {{ $labels.probe }} of {{ $labels.instance }} by {{ $labels.observer }} has not run for {{ $value }} s: look at the log of the observer`}},
 	}, {
 		comment: "Seen within 10m, now gone, and its observer gone too. A target that was removed is silent.",
 		alert:   "ProbeStale",
@@ -62,7 +62,7 @@ func staleAlerts() []rule {
 			unless on (observer) onefiveten_observer_info`, noWords()),
 		wait:        dwell,
 		labels:      []label{{"severity", ticket}, {"reason", "not_scraped"}},
-		annotations: []label{{"summary", `probe {{ $labels.probe }} of {{ $labels.instance }} by {{ $labels.observer }} is not scraped`}},
+		annotations: []label{{"summary", `probe {{ $labels.probe }} of {{ $labels.instance }} by {{ $labels.observer }} is not scraped: start the observer, or look at its job`}},
 	}}
 }
 
@@ -92,7 +92,7 @@ func unansweredAlerts(unanswered time.Duration) []rule {
 			>= on (observer, service, signal) group_left ()
 			max by (observer, service, signal) (signal_stale_after_seconds)`, noWords()),
 		labels:      []label{{"severity", ticket}, {"reason", "not_run"}},
-		annotations: []label{{"summary", who + `has had no usable answer for {{ $value }} s`}},
+		annotations: []label{{"summary", who + `has had no usable answer for {{ $value }} s: look at signal_failures_total by reason`}},
 	}, {
 		comment: "It waits as long as the slowest query may take for its first answer.",
 		alert:   "SignalStale",
@@ -115,30 +115,33 @@ func unansweredAlerts(unanswered time.Duration) []rule {
 	}}
 }
 
-// chainAlerts tell of what stands behind the rules. The first and the last go
-// together: a receiver that is not scraped may still act, one that hears nothing
+// chainAlerts tell of what stands behind the rules. Watchdog and HealReceiverDown
+// go together: a receiver that is not scraped may still act, one that hears nothing
 // of the switch cannot.
-func chainAlerts() []rule {
-	return []rule{{
-		comment: "The other end.",
-		alert:   "HealReceiverDown", wait: dwell,
-		expr:        `absent(up{job="heal-receiver"} == 1)`,
-		labels:      []label{{"severity", page}, {"job", "heal-receiver"}},
-		annotations: []label{{"summary", `no heal-receiver is scraped`}},
-	}, {
+func (s Spec) chainAlerts() []rule {
+	rules := []rule{{
 		comment:     "What a machine took out of rotation stays a ticket until it is back.",
 		alert:       "NodeOutOfRotation",
 		expr:        `max by (service, node) (` + isolated + `) == 1`,
 		labels:      []label{{"severity", ticket}},
-		annotations: []label{{"summary", `{{ $labels.node }} of {{ $labels.service }} is isolated`}},
+		annotations: []label{{"summary", `{{ $labels.node }} of {{ $labels.service }} is isolated: release it when it is repaired (heal-receiver mitigations)`}},
 	}, {
 		comment:     "The dead-man's switch: it always fires, and its silence is the alarm.",
-		alert:       "Watchdog",
+		alert:       watchdog,
 		expr:        `vector(1)`,
 		labels:      []label{{"severity", "none"}, {"heal", "true"}},
 		annotations: []label{{"summary", `the chain from rule to receiver is alive`}},
-	}}
+	}, reloadAlert("probe-exporter", "probe_exporter_config_last_reload_successful")}
+	rules[2].comment = "A file that was changed and is not in force."
+	if s.Alertmanager.heals() {
+		rules = append(rules, receiverAlerts()...)
+		rules = append(rules, reloadAlert("heal-receiver", "heal_config_last_reload_successful"))
+	}
+	return rules
 }
+
+// watchdog is the alert of the dead-man's switch, which has a route of its own.
+const watchdog = "Watchdog"
 
 // quoted writes a string as PromQL and the series notation of promtool read it.
 func quoted(s string) string { return strconv.Quote(s) }

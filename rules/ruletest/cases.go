@@ -273,6 +273,9 @@ func (c *scene) vanished() {
 	c.expectAll(min(stale, down) + c.next(c.spec.Dwell) - c.step)
 	at := max(stale, down) + c.next(c.spec.Dwell)
 	both := []firing{{"HealReceiverDown", "", 1}, {"ProbeExporterDown", "", 1}}
+	if c.spec.Receiver == nil {
+		both = both[1:]
+	}
 	c.expectAll(at, append(both, firing{alert, c.service.Name, n})...)
 	c.query(at, fmt.Sprintf(`count by (reason) (ALERTS{alertname=%q,alertstate="firing"})`, alert), sample(`{reason="not_scraped"}`, fmt.Sprint(n)))
 	c.query(at, `count by (observer) (ALERTS{alertname="ProbeExporterDown",alertstate="firing"})`, sample(fmt.Sprintf("{observer=%s}", quoted(o)), "1"))

@@ -23,7 +23,7 @@ func shop(p, dp, s, ds, limit float64) Spec {
 	return Spec{
 		Files: []string{"../rules/a.yml"}, Observers: []string{"a"},
 		Every: dur(s), Scrape: dur(s), ScrapeTakes: dur(ds),
-		Restart: dur(5), Differ: dur(30), Disagree: dur(30), Dwell: dur(15),
+		Restart: dur(5), Differ: dur(30), Disagree: dur(30), Dwell: dur(15), Receiver: &Receiver{},
 		Services: []Service{{
 			Name: "shop", Owner: "team-shop", Severity: "page", Dimensions: []string{roleNode}, Signals: []Signal{{availability, "page"}},
 			Locate: 5 * time.Minute, Recover: 10 * time.Minute, Keep: (30*time.Second + dur(s) - 1) / dur(s) * dur(s),

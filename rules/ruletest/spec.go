@@ -17,6 +17,7 @@
 //	groups.go    the cases of dimensions above node
 //	signals.go   the cases of signals that are answers to queries
 //	peak.go      the case of a daily peak
+//	watchers.go  the cases of the alerts that watch both programs
 //	phase.go     the worst phase of probe or query, scrape and evaluation
 //
 // It reads no clock, no file and no network.
@@ -49,6 +50,9 @@ type Spec struct {
 	Dwell    time.Duration // how long a watched part is away before an alert says so
 
 	Unanswered time.Duration // how long a query has no first answer before an alert says so
+
+	Reload   time.Duration // how long a configuration is refused before an alert says so
+	Receiver *Receiver     // how heal-receiver is watched; nil: there is none
 
 	Services []Service
 	Proofs   []Proof
@@ -160,7 +164,7 @@ func (s Spec) scenes() ([]*scene, error) {
 			scenes = append(scenes, next)
 		}
 	}
-	return scenes, nil
+	return append(scenes, s.watchers()...), nil
 }
 
 // scene sets the stage for one proof.
