@@ -1,0 +1,110 @@
+package rules
+
+import "time"
+
+// start is the annotation with the fault's first bad sample in unix seconds.
+const start = `{{ with printf "onefiveten:fault_start_timestamp_seconds:min{service=%q,signal=%q}" $labels.service $labels.signal | query }}{{ . | first | value | printf "%.3f" }}{{ end }}`
+
+// alerts follow the records in the same group, for the same reason. Within
+// FaultDetected and FaultLocated keep_firing_for bridges the restart of an
+// exporter; the others may end and begin again, which costs people nothing.
+func (t set) alerts(keep, differ, disagree time.Duration) []rule {
+	return append(stageAlerts(t.class, keep), ticketAlerts(keep, differ, disagree)...)
+}
+
+// stageAlerts are detect, locate and recover. They carry heal="true", which the
+// route sends to heal-receiver, and the severity of the class. Figures that change are
+// annotations: a label that changes makes a new alert, and a new episode.
+func stageAlerts(class string, keep time.Duration) []rule {
+	heal := []label{{"severity", class}, {"heal", "true"}}
+	return []rule{{
+		comment: "Detect. Nothing in this path has a range or a for.",
+		alert:   "FaultDetected",
+		expr:    `sum by (service, owner, signal) (onefiveten:fault_members:sum{rule_set="<set>", mode="page"}) > 0`,
+		keep:    keep, labels: heal,
+		annotations: []label{
+			{"summary", `{{ $labels.service }}: members bad by {{ $labels.signal }}: {{ $value }}`},
+			{"detect_bound_seconds", `{{ with printf "max(onefiveten_detect_bound_seconds{service=%q,signal=%q})" $labels.service $labels.signal | query }}{{ . | first | value }}{{ end }}`},
+			{"fault_start", start},
+		},
+	}, {
+		comment: "Locate: one member.",
+		alert:   "FaultLocated",
+		expr: `
+			max by (service, owner, signal, scope, member, <by>) (
+				label_replace(onefiveten:member_located:ratio{rule_set="<set>", mode="page"}, "scope", "$1", "dimension", "(.+)")
+			)`,
+		keep: keep, labels: heal,
+		annotations: []label{
+			{"summary", `{{ $labels.service }}: the fault is in {{ $labels.scope }} {{ $labels.member }}`},
+			{"evidence", `{{ $value }} of {{ $labels.scope }} {{ $labels.member }} bad, of all nodes {{ with printf "avg(onefiveten:member_fault:bool{service=%q,signal=%q,dimension=\"node\"})" $labels.service $labels.signal | query }}{{ . | first | value | printf "%.2f" }}{{ end }}`},
+			{"fault_start", start},
+		},
+	}, {
+		comment: "Locate: the service as a whole.",
+		alert:   "FaultLocated",
+		expr:    `sum by (service, owner, signal) (onefiveten:service_located:sum{rule_set="<set>", mode="page"})`,
+		keep:    keep, labels: append(heal[:2:2], label{"scope", "service"}),
+		annotations: []label{
+			{"summary", `{{ $labels.service }}: the fault is in the service as a whole; members bad: {{ $value }}`},
+			{"fault_start", start},
+		},
+	}, {
+		comment: "Locate: the target is over and nobody knows where.",
+		alert:   "FaultNotLocated",
+		expr: `
+			(
+				time() - min by (service, owner, signal) (onefiveten:fault_start_timestamp_seconds:min{rule_set="<set>", mode="page"})
+				>= on (service) group_left () max by (service) (onefiveten_target_seconds{stage="locate"})
+			)
+			unless on (service, signal) onefiveten:member_located:ratio{rule_set="<set>"}
+			unless on (service, signal) onefiveten:service_located:sum{rule_set="<set>"}`,
+		labels: heal,
+		annotations: []label{
+			{"summary", `{{ $labels.service }}: no rule has located the fault for {{ $value | humanizeDuration }}; heal-receiver may know more`},
+			{"fault_start", start},
+		},
+	}, {
+		comment: "Recover: the target is over and the fault still lasts.",
+		alert:   "RecoveryOverdue",
+		expr: `
+			time() - min by (service, owner, signal) (onefiveten:fault_start_timestamp_seconds:min{rule_set="<set>", mode="page"})
+			>= on (service) group_left () max by (service) (onefiveten_target_seconds{stage="recover"})`,
+		labels: heal,
+		annotations: []label{
+			{"summary", `{{ $labels.service }}: in fault for {{ $value | humanizeDuration }}`},
+			{"fault_start", start},
+		},
+	}}
+}
+
+// ticketAlerts are for people. A disagreement of observers must last, since at
+// the edge of every fault one sees it first. Of the alerts here ObserverFault is
+// also for the receiver, which then leaves the service alone: were it too quick,
+// each total outage could begin with a veto.
+func ticketAlerts(keep, differ, disagree time.Duration) []rule {
+	people := []label{{"severity", ticket}}
+	return []rule{{
+		comment: "A signal that may not page: people only, never automatic.",
+		alert:   "SignalFault",
+		expr:    `sum by (service, owner, signal) (onefiveten:fault_members:sum{rule_set="<set>", mode="ticket"}) > 0`,
+		keep:    keep, labels: people,
+		annotations: []label{{"summary", `{{ $labels.service }}: {{ $labels.signal }} beyond its threshold on {{ $value }} members`}},
+	}, {
+		comment: "An observer that is cut off. It has lost its votes already.",
+		alert:   "ObserverFault",
+		expr:    `max by (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set="<set>"}) == 1`,
+		wait:    differ, labels: append(people[:1:1], label{"heal", "true"}),
+		annotations: []label{{"summary", `observer {{ $labels.observer }} alone sees all of {{ $labels.service }} bad: suspect the observer`}},
+	}, {
+		comment: "A member that only some observers see bad.",
+		alert:   "ObserverDisagrees",
+		expr: `
+			max by (service, owner, signal, member) (
+				(onefiveten:member_fault:ratio{rule_set="<set>"} > 0)
+				and (onefiveten:member_fault:ratio{rule_set="<set>"} <= 0.5)
+			)`,
+		wait: disagree, labels: people,
+		annotations: []label{{"summary", `only {{ $value | humanizePercentage }} of the observers see {{ $labels.member }} of {{ $labels.service }} bad`}},
+	}}
+}

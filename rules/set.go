@@ -1,0 +1,127 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	keepLeast   = 30 * time.Second // keep_firing_for, where 2·(S + P) + restart is less
+	restartTime = 5 * time.Second  // of an exporter, until it is scraped again
+	differLeast = 30 * time.Second // observers may disagree, where their timing allows less
+)
+
+// set is what one group of rules stands for: a severity class and the dimensions of
+// its services, sorted, node among them.
+type set struct {
+	class      string
+	dimensions []string
+}
+
+// setOf is that of a service. The order of its dimensions has no meaning.
+func setOf(v Service) set {
+	return set{v.Severity, slices.Compact(slices.Sorted(slices.Values(v.Dimensions)))}
+}
+
+// name is the word of the set in names of groups and files, and its rule_set.
+func (t set) name() string { return t.class + "-" + strings.Join(t.dimensions, "-") }
+
+// further are the dimensions above node: each groups nodes.
+func (t set) further() []string {
+	return slices.DeleteFunc(slices.Clone(t.dimensions), func(d string) bool { return d == roleNode })
+}
+
+// words are what stands for the set in the expressions.
+func (t set) words(every string) *strings.Replacer {
+	return strings.NewReplacer("<set>", t.name(), "<class>", t.class, "<E>", every,
+		"<dimensions>", strings.Join(t.dimensions, ","), "<by>", strings.Join(t.dimensions, ", "))
+}
+
+// group gives the rules of one set. They are generic over service and signal: a
+// service adds series, not rules. Numbers are those of the table in DETECTION 5.1.
+func (s Spec) group(t set) group {
+	g := group{
+		name:    "onefiveten:" + t.name(),
+		comment: fmt.Sprintf("Services of severity %s, located by %s.", t.class, strings.Join(t.dimensions, ", ")),
+		rules:   append(t.records(), t.alerts(s.keep(t.class), s.differ(), s.disagree())...),
+	}
+	words := t.words(s.Prometheus.Evaluation.Interval.String())
+	for i, r := range g.rules {
+		g.rules[i].expr = expression(r.expr, words)
+		for j, a := range r.annotations {
+			g.rules[i].annotations[j].value = words.Replace(a.value)
+		}
+		if r.record != "" {
+			g.rules[i].labels = []label{{"rule_set", t.name()}}
+		}
+	}
+	return g
+}
+
+// keep is keep_firing_for: it bridges the restart of an exporter, until its
+// first bad samples are seen again. A query is told the past and goes on with its
+// first answer; of those that make tickets nobody minds a second one. It is a
+// multiple of E, since Prometheus looks at it once in E.
+func (s Spec) keep(class string) time.Duration {
+	scrape, takes := time.Duration(s.Prometheus.Scrape.Interval), s.Prometheus.Scrape.Wait()
+	e := time.Duration(s.Prometheus.Evaluation.Interval)
+	keep := keepLeast
+	for _, v := range s.Services {
+		if v.Severity != class {
+			continue
+		}
+		for _, c := range s.ways(v, isAvailability) {
+			again := time.Duration(c.least())*c.interval + c.timeout + scrape + takes + e
+			keep = max(keep, restartTime+2*(scrape+c.interval), restartTime+again)
+		}
+		for _, c := range s.ways(v, isQuery) {
+			if c.signal.Mode == page {
+				keep = max(keep, restartTime+c.interval+c.timeout+scrape+takes+e)
+			}
+		}
+	}
+	return (keep + e - 1) / e * e
+}
+
+// differ is how long the probes of two observers may see the same fault apart, and
+// disagree how long their probes or their queries may.
+func (s Spec) differ() time.Duration   { return s.apart(isAvailability) }
+func (s Spec) disagree() time.Duration { return max(s.differ(), s.apart(isQuery)) }
+
+// apart is how long that is for the signals named. One observer may turn
+// after the fewest bad samples that any history asks for, seen at once; the other
+// after the most, of probes that take their time, seen at the end of a scrape. One
+// that restarts in a fault sees all well until the fewest are there again, but for
+// a query, of which it sees nothing until it knows the past.
+func (s Spec) apart(of func(Signal) bool) time.Duration {
+	e, p := time.Duration(s.Prometheus.Evaluation.Interval), s.Prometheus.Scrape
+	differ := differLeast
+	for _, v := range s.Services {
+		for _, c := range s.ways(v, of) {
+			few := c.least()
+			c.signal.Fault.Cap = s.prove(v, c.signal).Cap
+			apart := c.signal.Fault.Bad(c.interval) - few + 1
+			if c.signal.Query == nil {
+				apart = max(apart, few-1)
+			}
+			differ = max(differ, time.Duration(apart)*c.interval+c.timeout+time.Duration(p.Interval)+p.Wait())
+		}
+	}
+	return (differ + e - 1) / e * e
+}
+
+func isAvailability(g Signal) bool { return g.Name == availability }
+func isQuery(g Signal) bool        { return g.Query != nil }
+
+// ways are those of some signals of a service: one per probe, or one per query.
+func (s Spec) ways(v Service, of func(Signal) bool) []chain {
+	var all []chain
+	for _, g := range v.Signals {
+		if of(g) {
+			all = append(all, s.chains(v, g)...)
+		}
+	}
+	return all
+}
