@@ -147,7 +147,7 @@ type Config struct {
 	EvaluationInterval time.Duration
 	QueryOffset        time.Duration     // rule_query_offset; servers before 2.53 know none
 	ExternalLabels     map[string]string // added to every alert
-	Relabels           int               // entries of alert_relabel_configs
+	AlertRelabels      string            // alert_relabel_configs: a list in YAML, empty for none
 	Alertmanagers      int               // entries of alerting.alertmanagers
 	Scrapes            []Scrape
 }
@@ -172,7 +172,7 @@ type configText struct {
 		External    map[string]string `yaml:"external_labels"`
 	} `yaml:"global"`
 	Alerting struct {
-		Relabels      []yaml.Node `yaml:"alert_relabel_configs"`
+		Relabels      yaml.Node   `yaml:"alert_relabel_configs"`
 		Alertmanagers []yaml.Node `yaml:"alertmanagers"`
 	} `yaml:"alerting"`
 }
@@ -195,11 +195,18 @@ func parseConfig(body []byte) (Config, error) {
 	c := Config{
 		ScrapeInterval: time.Duration(t.Global.Scrape), EvaluationInterval: time.Duration(t.Global.Evaluation),
 		QueryOffset: time.Duration(t.Global.QueryOffset), ExternalLabels: t.Global.External,
-		Relabels: len(t.Alerting.Relabels), Alertmanagers: len(t.Alerting.Alertmanagers),
-		Scrapes: make([]Scrape, len(t.Scrapes)),
+		Alertmanagers: len(t.Alerting.Alertmanagers),
+		Scrapes:       make([]Scrape, len(t.Scrapes)),
 	}
 	for i, s := range t.Scrapes {
 		c.Scrapes[i] = Scrape{Job: s.Job, HonorLabels: s.HonorLabels}
+	}
+	if !t.Alerting.Relabels.IsZero() {
+		text, err := yaml.Marshal(&t.Alerting.Relabels)
+		if err != nil {
+			return Config{}, errors.New("reading the answer: alert_relabel_configs are no YAML")
+		}
+		c.AlertRelabels = string(text)
 	}
 	return c, nil
 }

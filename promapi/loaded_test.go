@@ -60,7 +60,7 @@ func TestTheConfigurationInForceIsReadWithItsDefaults(t *testing.T) {
 	for text, want := range map[string]Config{
 		`global:\n  scrape_interval: 5s\n  evaluation_interval: 10s\n  rule_query_offset: 3s\n  external_labels: {dc: a}\nalerting:\n  alert_relabel_configs: [{action: labeldrop, regex: replica}]\n  alertmanagers: [{static_configs: [{targets: [a]}]}]\nscrape_configs: [{job_name: p, honor_labels: true}]\n`: {
 			ScrapeInterval: 5 * time.Second, EvaluationInterval: 10 * time.Second, QueryOffset: 3 * time.Second,
-			ExternalLabels: map[string]string{"dc": "a"}, Relabels: 1, Alertmanagers: 1, Scrapes: []Scrape{{"p", true}},
+			ExternalLabels: map[string]string{"dc": "a"}, AlertRelabels: "[{action: labeldrop, regex: replica}]\n", Alertmanagers: 1, Scrapes: []Scrape{{"p", true}},
 		},
 		`{}`: {ScrapeInterval: time.Minute, EvaluationInterval: time.Minute, Scrapes: []Scrape{}},
 	} {

@@ -274,15 +274,6 @@ type Scrape struct {
 	HonorLabels bool
 }
 
-// Scrapes lists the scrape configurations, as the server has them in force.
-func (c *Client) Scrapes(ctx context.Context) ([]Scrape, error) {
-	scrapes, err := read(ctx, c, "api/v1/status/config", nil, parseScrapes)
-	if err != nil {
-		return nil, fmt.Errorf("asking %s for its configuration: %w", c.name, err)
-	}
-	return scrapes, nil
-}
-
 // read asks and lets parse read the data of the answer. The time-out spans all.
 func read[T any](ctx context.Context, c *Client, path string, form url.Values, parse func([]byte) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %s: %w", c.timeout, context.DeadlineExceeded))

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
-	"go.yaml.in/yaml/v3"
 )
 
 // targets is the answer to the question for targets.
@@ -64,22 +63,4 @@ type scrapeConfigs struct {
 		Job         string `yaml:"job_name"`
 		HonorLabels bool   `yaml:"honor_labels"`
 	} `yaml:"scrape_configs"`
-}
-
-// parseScrapes reads the scrape configurations. An error of the YAML library may
-// quote what it has read, which is a configuration of others, and is left out.
-func parseScrapes(body []byte) ([]Scrape, error) {
-	all, err := open[loaded](body)
-	if err != nil {
-		return nil, err
-	}
-	var c scrapeConfigs
-	if err := yaml.Unmarshal([]byte(all.YAML), &c); err != nil {
-		return nil, fmt.Errorf("reading the answer: the configuration of %d bytes is no YAML of Prometheus", len(all.YAML))
-	}
-	list := make([]Scrape, len(c.Scrapes))
-	for i, s := range c.Scrapes {
-		list[i] = Scrape{Job: s.Job, HonorLabels: s.HonorLabels}
-	}
-	return list, nil
 }

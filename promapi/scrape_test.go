@@ -44,17 +44,6 @@ func TestTargetsOfARealPrometheusAreUnderstood(t *testing.T) {
 	}
 }
 
-func TestScrapeConfigurationsAreRead(t *testing.T) {
-	client := askingFor(t, "/api/v1/status/config", 200, `{"status":"success","data":{"yaml":"global:\n  scrape_interval: 5s\nscrape_configs:\n- job_name: probes\n  honor_labels: true\n  honor_timestamps: true\n- job_name: other\n"}}`)
-	got, err := client.Scrapes(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]Scrape{{"probes", true}, {"other", false}}, got); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func TestAnAnswerAboutScrapesThatIsWrongIsAnError(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"status":"success","data":{"activeTargets":[{"scrapeUrl":"http://a/","scrapeInterval":"soon"}]}}`: `asking main for its targets: reading the answer: target http://a/: not a valid duration string: "soon"`,
@@ -65,11 +54,11 @@ func TestAnAnswerAboutScrapesThatIsWrongIsAnError(t *testing.T) {
 			t.Errorf("%s: got %v", body, err)
 		}
 	}
-	_, err := askingFor(t, "/api/v1/status/config", 200, `{"status":"success","data":{"yaml":"scrape_configs: secretive"}}`).Scrapes(t.Context())
+	_, err := askingFor(t, "/api/v1/status/config", 200, `{"status":"success","data":{"yaml":"scrape_configs: secretive"}}`).Config(t.Context())
 	if err == nil || err.Error() != "asking main for its configuration: reading the answer: the configuration of 25 bytes is no YAML of Prometheus" {
 		t.Errorf("got %v", err)
 	}
-	_, err = askingFor(t, "/api/v1/status/config", 403, "").Scrapes(t.Context())
+	_, err = askingFor(t, "/api/v1/status/config", 403, "").Config(t.Context())
 	if err == nil || err.Error() != "asking main for its configuration: got 403 Forbidden, want 200" {
 		t.Errorf("got %v", err)
 	}
@@ -77,13 +66,9 @@ func TestAnAnswerAboutScrapesThatIsWrongIsAnError(t *testing.T) {
 
 func FuzzAnAnswerIsTargetsOrAnError(f *testing.F) {
 	f.Add([]byte(`{"status":"success","data":{"activeTargets":[{"scrapeInterval":"5s","scrapeTimeout":"1s"}]}}`))
-	f.Add([]byte(`{"status":"success","data":{"yaml":"scrape_configs: [{job_name: a, honor_labels: true}]"}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if targets, err := parseTargets(body); err != nil && targets != nil {
 			t.Errorf("got %v beside %v", targets, err)
-		}
-		if scrapes, err := parseScrapes(body); err != nil && scrapes != nil {
-			t.Errorf("got %v beside %v", scrapes, err)
 		}
 	})
 }
