@@ -8,7 +8,10 @@ import (
 )
 
 // Table prints the bounds with every term, and below what is not in them.
-func Table(bounds []Bound) string {
+func Table(bounds []Bound) string { return Rows(bounds) + legend }
+
+// Rows is Table without the legend.
+func Rows(bounds []Bound) string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprint(w, "SERVICE\tSIGNAL\tMODE\tPROBE\tTARGET\tBOUND\tN\tM\tCAP\tLOSS FOUND\tTERMS\n")
@@ -21,7 +24,6 @@ func Table(bounds []Bound) string {
 			fmt.Fprintf(&text, "refused: service %q, signal %s: %s\n", b.Service, cell(b.Signal), b.Refusal)
 		}
 	}
-	text.WriteString(legend)
 	return text.String()
 }
 

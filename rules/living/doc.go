@@ -9,6 +9,8 @@
 //
 //	rules.go    the rules that are loaded, against those of the files
 //	route.go    Alertmanager's routing tree and its inhibit rules
+//	series.go   what exporters have to expose, against what is there
+//	relabel.go  alerts as Prometheus sends them
 //	way.go      what of them stands between an alert and heal-receiver
 package living
 

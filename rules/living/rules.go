@@ -23,7 +23,8 @@ const near = .8
 type Group struct {
 	File, Name string
 	Interval   time.Duration
-	Took       time.Duration // the longest evaluation that is known; 0: none
+	Took       time.Duration // the last evaluation
+	Slowest    time.Duration // of the last minutes; 0: not known
 	Evaluated  bool          // at least once
 	Rules      []Rule
 }
@@ -121,8 +122,10 @@ func (f *findings) pace(w, g Group, delay time.Duration) {
 		f.unwise("", at+"has not been evaluated yet: look again after "+g.Interval.String())
 	case g.Took > delay:
 		f.wrong("prometheus.evaluation.delay", at+fmt.Sprintf("has taken %s, reckoned with %s: the bounds are too short", short(g.Took), delay))
-	case g.Took.Seconds() > near*g.Interval.Seconds():
-		f.unwise("prometheus.evaluation.delay", at+fmt.Sprintf("has taken %s of its interval of %s: if it takes longer, evaluations are missed", short(g.Took), g.Interval))
+	case g.Slowest > delay:
+		f.unwise("prometheus.evaluation.delay", at+fmt.Sprintf("has taken %s within the last minutes, reckoned with %s: for that long the bounds were too short", short(g.Slowest), delay))
+	case max(g.Took, g.Slowest).Seconds() > near*g.Interval.Seconds():
+		f.unwise("prometheus.evaluation.delay", at+fmt.Sprintf("has taken %s of its interval of %s: if it takes longer, evaluations are missed", short(max(g.Took, g.Slowest)), g.Interval))
 	}
 }
 
