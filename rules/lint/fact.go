@@ -1,0 +1,284 @@
+package lint
+
+import (
+	"math"
+	"strings"
+
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// fact is what is known of every value of an expression, NaN aside.
+type fact struct{ nonneg, nonzero bool }
+
+func (f fact) positive() bool { return f.nonneg && f.nonzero }
+
+// both is what is known of a value that is one or the other.
+func both(f, g fact) fact { return fact{f.nonneg && g.nonneg, f.nonzero && g.nonzero} }
+
+// summed is what is known of a sum or a mean of such values.
+func summed(f fact) fact { return fact{f.nonneg, f.positive()} }
+
+// constantFact is what is known of a number.
+func constantFact(c float64) fact { return fact{c >= 0, c != 0 && !math.IsNaN(c)} }
+
+// bare is an expression without the parentheses around it.
+func bare(e parser.Expr) parser.Expr {
+	for {
+		switch p := e.(type) {
+		case *parser.ParenExpr:
+			e = p.Expr
+		case *parser.StepInvariantExpr:
+			e = p.Expr
+		default:
+			return e
+		}
+	}
+}
+
+// same says that two expressions are written alike.
+func same(a, b parser.Expr) bool { return bare(a).String() == bare(b).String() }
+
+// constant is the value of an expression of numbers alone.
+func constant(e parser.Expr) (float64, bool) {
+	switch e := bare(e).(type) {
+	case *parser.NumberLiteral:
+		return e.Val, true
+	case *parser.UnaryExpr:
+		c, ok := constant(e.Expr)
+		if e.Op == parser.SUB {
+			c = -c
+		}
+		return c, ok
+	case *parser.BinaryExpr:
+		a, ok := constant(e.LHS)
+		b, also := constant(e.RHS)
+		if !ok || !also {
+			return 0, false
+		}
+		return calculated(e.Op, a, b)
+	}
+	return 0, false
+}
+
+func calculated(op parser.ItemType, a, b float64) (float64, bool) {
+	switch op {
+	case parser.ADD:
+		return a + b, true
+	case parser.SUB:
+		return a - b, true
+	case parser.MUL:
+		return a * b, true
+	case parser.DIV:
+		return a / b, true
+	case parser.POW:
+		return math.Pow(a, b), true
+	}
+	return 0, false
+}
+
+// known gives what is known of the values of an expression. Series that no rule
+// here records are taken to be counts, sizes and the like, never below 0: one is
+// added to such a denominator so that it is not 0.
+func (l *linter) known(e parser.Expr) fact { return l.knownIn(e, nil) }
+
+// knownIn is known within the records that are being looked at: one that reads
+// itself tells nothing of itself.
+func (l *linter) knownIn(e parser.Expr, within []*rule) fact {
+	if c, ok := constant(e); ok {
+		return constantFact(c)
+	}
+	switch e := bare(e).(type) {
+	case *parser.UnaryExpr:
+		f := l.knownIn(e.Expr, within)
+		return fact{f.nonneg && e.Op == parser.ADD, f.nonzero}
+	case *parser.AggregateExpr:
+		return l.knownAggregate(e, within)
+	case *parser.BinaryExpr:
+		return l.knownBinary(e, within)
+	case *parser.Call:
+		return l.knownCall(e, within)
+	case *parser.SubqueryExpr:
+		return l.knownIn(e.Expr, within)
+	case *parser.MatrixSelector:
+		return l.knownIn(e.VectorSelector, within)
+	case *parser.VectorSelector:
+		return l.knownSeries(e, within)
+	}
+	return fact{}
+}
+
+// knownSeries is what is known of recorded series by their expressions, and of
+// information by its name: its value is 1.
+func (l *linter) knownSeries(v *parser.VectorSelector, within []*rule) fact {
+	records := l.sources(v, false)
+	if len(records) == 0 {
+		return fact{true, strings.HasSuffix(v.Name, "_info")}
+	}
+	f := fact{true, true}
+	for _, r := range records {
+		inner, ok := deeper(r, within)
+		if !ok {
+			return fact{}
+		}
+		f = both(f, l.knownIn(r.expr, inner))
+	}
+	return f
+}
+
+// deeper adds a record to those that are being looked at, of which there are few.
+func deeper(r *rule, within []*rule) ([]*rule, bool) {
+	if r.expr == nil || len(within) >= deepest {
+		return nil, false
+	}
+	for _, o := range within {
+		if o == r {
+			return nil, false
+		}
+	}
+	return append(within[:len(within):len(within)], r), true
+}
+
+func (l *linter) knownAggregate(e *parser.AggregateExpr, within []*rule) fact {
+	f := l.knownIn(e.Expr, within)
+	switch e.Op {
+	case parser.COUNT, parser.GROUP, parser.COUNT_VALUES:
+		return fact{true, true}
+	case parser.SUM, parser.AVG, parser.QUANTILE:
+		return summed(f)
+	case parser.STDDEV, parser.STDVAR:
+		return fact{nonneg: true}
+	}
+	return f // of min, max, topk and the like one of the values itself
+}
+
+func (l *linter) knownBinary(e *parser.BinaryExpr, within []*rule) fact {
+	a, b := l.knownIn(e.LHS, within), l.knownIn(e.RHS, within)
+	switch e.Op {
+	case parser.ADD:
+		return fact{a.nonneg && b.nonneg, a.nonneg && b.nonneg && (a.nonzero || b.nonzero)}
+	case parser.MUL:
+		return both(a, b)
+	case parser.DIV:
+		return fact{a.nonneg && b.nonneg, a.nonzero}
+	case parser.POW:
+		return fact{a.nonneg, a.nonzero}
+	case parser.MOD:
+		return fact{nonneg: a.nonneg}
+	case parser.LAND, parser.LUNLESS:
+		a.nonzero = a.nonzero || l.guards(e, e.LHS)
+		return a
+	case parser.LOR:
+		return both(a, b)
+	}
+	if !e.Op.IsComparisonOperator() {
+		return fact{}
+	}
+	if e.ReturnBool {
+		return fact{nonneg: true}
+	}
+	return l.compared(e, a, b)
+}
+
+// compared is what is known of the values that a comparison lets through: those on
+// the left, or of a scalar on the left those on the right.
+func (l *linter) compared(e *parser.BinaryExpr, a, b fact) fact {
+	op, limit := e.Op, e.RHS
+	if e.LHS.Type() == parser.ValueTypeScalar {
+		a, b, op, limit = b, a, flipped(op), e.LHS
+	}
+	c, fixed := constant(limit)
+	switch op {
+	case parser.GTR:
+		if b.nonneg {
+			return fact{true, true}
+		}
+	case parser.GTE:
+		return fact{a.nonneg || b.nonneg, a.nonzero || b.positive()}
+	case parser.EQLC:
+		return fact{a.nonneg || b.nonneg, a.nonzero || b.nonzero}
+	case parser.NEQ:
+		a.nonzero = a.nonzero || fixed && c == 0
+	case parser.LSS:
+		a.nonzero = a.nonzero || fixed && c <= 0
+	case parser.LTE:
+		a.nonzero = a.nonzero || fixed && c < 0
+	}
+	return a
+}
+
+// flipped is the comparison with its sides exchanged.
+func flipped(op parser.ItemType) parser.ItemType {
+	switch op {
+	case parser.GTR:
+		return parser.LSS
+	case parser.LSS:
+		return parser.GTR
+	case parser.GTE:
+		return parser.LTE
+	case parser.LTE:
+		return parser.GTE
+	}
+	return op
+}
+
+// guards says that a set operation lets no value of d through that is 0: d > 0 on
+// the right of "and", d == 0 on the right of "unless".
+func (l *linter) guards(e *parser.BinaryExpr, d parser.Expr) bool {
+	if e.Op == parser.LUNLESS {
+		c, ok := bare(e.RHS).(*parser.BinaryExpr)
+		if !ok || c.Op != parser.EQLC && c.Op != parser.LTE || c.ReturnBool || !same(c.LHS, d) {
+			return false
+		}
+		limit, fixed := constant(c.RHS)
+		return fixed && limit == 0
+	}
+	return e.Op == parser.LAND && l.ensures(e.RHS, d)
+}
+
+// ensures says that where a condition holds d is not 0.
+func (l *linter) ensures(condition, d parser.Expr) bool {
+	c, ok := bare(condition).(*parser.BinaryExpr)
+	if !ok {
+		return false
+	}
+	if c.Op == parser.LAND {
+		return l.ensures(c.LHS, d) || l.ensures(c.RHS, d)
+	}
+	if !c.Op.IsComparisonOperator() || c.ReturnBool {
+		return false
+	}
+	if same(c.LHS, d) || c.LHS.Type() == parser.ValueTypeScalar && same(c.RHS, d) {
+		return l.known(c).nonzero
+	}
+	return false
+}
+
+// knownCall is what is known of what a function gives.
+func (l *linter) knownCall(e *parser.Call, within []*rule) fact {
+	var f fact
+	if len(e.Args) > 0 {
+		f = l.knownIn(e.Args[0], within)
+	}
+	switch e.Func.Name {
+	case "time", "timestamp", "year", "month", "day_of_month", "day_of_year", "days_in_month", "pi", "exp",
+		"count_over_time", "present_over_time", "absent", "absent_over_time":
+		return fact{true, true}
+	case "vector", "scalar", "label_replace", "label_join", "sort", "sort_desc", "sqrt",
+		"last_over_time", "first_over_time", "min_over_time", "max_over_time":
+		return f
+	case "abs":
+		return fact{true, f.nonzero}
+	case "sum_over_time", "avg_over_time", "quantile_over_time", "ceil":
+		return summed(f)
+	case "clamp_min", "clamp":
+		g := l.knownIn(e.Args[1], within)
+		return fact{f.nonneg || g.nonneg, f.positive() || g.positive()}
+	case "clamp_max":
+		g := l.knownIn(e.Args[1], within)
+		return both(f, fact{g.nonneg, g.positive() && f.positive()})
+	case "rate", "increase", "irate", "changes", "resets", "stddev_over_time", "stdvar_over_time", "floor", "round",
+		"hour", "minute", "day_of_week", "histogram_count", "histogram_quantile":
+		return fact{nonneg: true}
+	}
+	return fact{}
+}

@@ -1,0 +1,220 @@
+package lint
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/promql/parser"
+	"go.yaml.in/yaml/v3"
+)
+
+// largest is how many rules a file may hold, however they are written.
+const largest = 50_000
+
+// group is a group of rules. interval is 0 where the server's default holds.
+type group struct {
+	file, name         string
+	line, intervalLine int
+	interval           time.Duration
+	rules              []*rule
+}
+
+// rule is a rule of a group. expr is nil where it could not be parsed.
+type rule struct {
+	group               *group
+	index, line         int
+	name                string
+	record              bool
+	text                text
+	expr                parser.Expr
+	labels, annotations []entry // labels with those of the group
+}
+
+// at is the line of a part of the rule's expression.
+func (r *rule) at(n parser.Node) int { return r.text.line(int(n.PositionRange().Start)) }
+
+// label gives the value that a rule gives every series, if any.
+func (r *rule) label(name string) (string, bool) {
+	for _, e := range r.labels {
+		if e.name == name {
+			return e.value, true
+		}
+	}
+	return "", false
+}
+
+// place names a rule in the text of another's finding.
+func (r *rule) place() string { return fmt.Sprintf("%s:%d", r.group.file, r.line) }
+
+// read reads a file. Every mistake is told; what is left is judged further.
+func (l *linter) read(f File) []*group {
+	r := &reader{linter: l, file: f.Name, lines: strings.Split(string(f.Data), "\n")}
+	var document, next yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(f.Data))
+	if err := decoder.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
+		r.broken(0, err)
+		return nil
+	}
+	if len(document.Content) == 0 {
+		r.say(0, Warning, "no groups: Prometheus loads nothing from this file")
+		return nil
+	}
+	if err := decoder.Decode(&next); err == nil {
+		r.say(next.Line, Warning, "Prometheus reads the first document of a file alone: write one list of groups")
+	} else if !errors.Is(err, io.EOF) {
+		r.broken(0, err)
+	}
+	var groups []*group
+	lines, rules := map[string]int{}, 0
+	for _, n := range r.list(r.mapping(document.Content[0], "file", "groups")["groups"], "groups") {
+		g := r.readGroup(resolved(n), &rules)
+		if first, twice := lines[g.name]; twice {
+			r.wrong(g.line, "group %s stands in this file twice, first at line %d", quoted(g.name), first)
+		} else {
+			lines[g.name] = g.line
+		}
+		groups = append(groups, g)
+	}
+	if rules > largest {
+		r.wrong(0, "more than %d rules", largest)
+	}
+	r.doubles(groups)
+	return groups
+}
+
+// readGroup reads a group; rules counts those of the file.
+func (r *reader) readGroup(n *yaml.Node, rules *int) *group {
+	keys := r.mapping(n, "group", "name", "interval", "query_offset", "limit", "labels", "rules")
+	g := &group{file: r.file, name: r.text(keys["name"]).value, line: n.Line}
+	r.group = g.name
+	defer func() { r.group = "" }()
+	if g.name == "" {
+		r.wrong(n.Line, "a group without a name")
+	}
+	if i := keys["interval"]; i != nil {
+		g.interval, g.intervalLine = r.duration(i, "interval"), i.Line
+	}
+	r.duration(keys["query_offset"], "query_offset")
+	if limit := resolved(keys["limit"]); !empty(limit) {
+		if err := limit.Decode(new(int)); err != nil {
+			r.broken(limit.Line, err)
+		}
+	}
+	labels := r.entries(keys["labels"], "label")
+	for i, n := range r.list(keys["rules"], "rules") {
+		if *rules++; *rules > largest {
+			break
+		}
+		g.rules = append(g.rules, r.readRule(resolved(n), g, i, labels))
+	}
+	return g
+}
+
+// readRule reads a rule. labels are those of its group.
+func (r *reader) readRule(n *yaml.Node, g *group, index int, labels []entry) *rule {
+	keys := r.mapping(n, "rule", "record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations")
+	record, alert := r.text(keys["record"]).value, r.text(keys["alert"]).value
+	one := &rule{group: g, index: index, line: n.Line, name: record + alert, record: record != "" && alert == ""}
+	r.rule = one.name
+	defer func() { r.rule = "" }()
+	if (record == "") == (alert == "") {
+		r.wrong(n.Line, "want either record or alert, got record %q and alert %q", record, alert)
+	}
+	wait, keep := r.duration(keys["for"], "for"), r.duration(keys["keep_firing_for"], "keep_firing_for")
+	one.labels = r.entries(keys["labels"], "label")
+	for _, e := range labels {
+		if _, ok := one.label(e.name); !ok {
+			one.labels = append(one.labels, e)
+		}
+	}
+	one.annotations = r.entries(keys["annotations"], "annotation")
+	if record != "" {
+		if wait != 0 || keep != 0 || len(one.annotations) > 0 {
+			r.wrong(n.Line, "a recording rule has no for, keep_firing_for or annotations")
+		}
+		r.metric(n.Line, record)
+	}
+	one.text = r.text(keys["expr"])
+	if one.text.value == "" {
+		r.wrong(n.Line, "no expr")
+	} else {
+		one.expr = r.parse(one.text, "")
+	}
+	return one
+}
+
+// metric judges the name of a recorded series. Braces are Prometheus' sign of an
+// expression in the wrong place.
+func (r *reader) metric(line int, name string) {
+	switch {
+	case !model.UTF8Validation.IsValidMetricName(name) || strings.ContainsAny(name, "{}"):
+		r.wrong(line, "%q is no name of a metric", name)
+	case !model.LegacyValidation.IsValidMetricName(name):
+		r.say(line, Warning, "Prometheus before 3.0 refuses the name %q of a metric", name)
+	}
+}
+
+// parse parses an expression as Prometheus does by default. What parses with
+// everything experimental enabled, and not without, is one finding of its own.
+func (r *reader) parse(t text, what string) parser.Expr {
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(t.value)
+	if err == nil {
+		return expr
+	}
+	all := parser.Options{EnableExperimentalFunctions: true, ExperimentalDurationExpr: true, EnableExtendedRangeSelectors: true, EnableBinopFillModifiers: true}
+	if expr, again := parser.NewParser(all).ParseExpr(t.value); again == nil {
+		r.mistakes(t, err, Experimental, what+"experimental, Prometheus refuses it unless it runs with the feature flag, and it may change or vanish: ")
+		return expr
+	}
+	r.mistakes(t, err, Syntax, what+"parsing the expression: ")
+	return nil
+}
+
+// mistakes tells each mistake that the parser found at its line.
+func (r *reader) mistakes(t text, err error, check, what string) {
+	var all parser.ParseErrors
+	if !errors.As(err, &all) {
+		all = parser.ParseErrors{{Err: err}}
+	}
+	for _, one := range all {
+		r.found = append(r.found, Finding{
+			File: r.file, Line: t.line(int(one.PositionRange.Start)), Group: r.group, Rule: r.rule, Check: check, Severity: Error, Text: what + one.Err.Error(),
+		})
+	}
+}
+
+// doubles tells rules of one kind with the same name and labels in a file, as
+// promtool does: of records the one overwrites or loses samples of the other
+// wherever they meet, of alerts nobody can tell which one fires.
+func (r *reader) doubles(groups []*group) {
+	first := map[string]*rule{}
+	for _, g := range groups {
+		for _, one := range g.rules {
+			values := map[string]string{}
+			for _, e := range one.labels {
+				values[e.name] = e.value
+			}
+			id := fmt.Sprintf("%t %q %q", one.record, one.name, values)
+			if before, twice := first[id]; twice {
+				r.tell(one, one.line, Duplicate, Warning, "the rule at line %d has the same name and labels: give one of them a label that differs", before.line)
+				continue
+			}
+			first[id] = one
+		}
+	}
+}
+
+// sorted are the keys of a map in order.
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// quoted shows a name; span a duration.
+func quoted(s string) string      { return strconv.Quote(s) }
+func span(d time.Duration) string { return model.Duration(d).String() }

@@ -1,0 +1,57 @@
+package rules
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/onefiveten/onefiveten/rules/lint"
+)
+
+// linted gives the findings of all rules that are generated from a spec.
+func linted(t *testing.T, s Spec) []lint.Finding {
+	t.Helper()
+	var files []lint.File
+	all := generate(t, s)
+	for _, name := range slices.Sorted(maps.Keys(read(t, all))) {
+		files = append(files, lint.File{Name: name, Data: all[name]})
+	}
+	if len(files) < 2 {
+		t.Fatalf("got %d rule files", len(files))
+	}
+	return lint.Check(files, lint.Options{Scrape: time.Duration(s.Prometheus.Scrape.Interval), Evaluation: time.Duration(s.Prometheus.Evaluation.Interval)})
+}
+
+// What is generated, and what the documents show, has nothing that the lint of any
+// rule file would tell.
+func TestLint_FindsNothingInWhatIsGenerated(t *testing.T) {
+	specs := map[string]Spec{"demo": demo(), "full": full(), "slow scrape": shop(timed{5, 2, 15, 10, 5})}
+	specs["query"] = queued(timed{5, 2, 5, 1, 0}, asked(page, "rate(x[30s])", 15, 2, 15))
+	specs["query"].Services[0].Signals[1].Detect = 15 * time.Minute
+	for name, s := range specs {
+		for _, f := range linted(t, s) {
+			t.Errorf("%s: %s", name, f)
+		}
+	}
+}
+
+func TestLint_FindsNothingInTheExamples(t *testing.T) {
+	names, err := filepath.Glob("../docs/examples/*.rules.yml")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("got %v, %v, want the rules of docs/examples", names, err)
+	}
+	var files []lint.File
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, lint.File{Name: name, Data: data})
+	}
+	for _, f := range lint.Check(files, lint.Options{Scrape: 15 * time.Second, Evaluation: 15 * time.Second}) {
+		t.Error(f)
+	}
+}
