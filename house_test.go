@@ -31,13 +31,14 @@ var rooms = map[string][]string{
 	"rules/ruletest": {"sigma", "rules/layout"},
 	"rules/layout":   {},
 	"rules/living":   {},
+	"rules/lint":     {},
 	"healer/plan":    {},
 	"healer":         {"healer/plan"},
 	"healer/action":  {"healer"},
 	"healer/journal": {"healer"},
 	"healer/console": {"healer", "healer/plan"},
 	"cmd/probe-exporter": {
-		"config", "probe", "promapi", "sigma", "collector", "rules", "rules/living", "backtest"},
+		"config", "probe", "promapi", "sigma", "collector", "rules", "rules/living", "rules/lint", "backtest"},
 	"cmd/heal-receiver": {
 		"config", "promapi", "healer", "healer/plan", "healer/action", "healer/journal", "healer/console"},
 }
@@ -54,7 +55,7 @@ var only = map[string][]string{
 // told names the files that are told the time and never ask for it: whole
 // rooms, and the pure part of healer.
 var told = []string{
-	"sigma/*", "backtest/*", "rules/*", "rules/ruletest/*", "rules/layout/*", "rules/living/*", "healer/plan/*",
+	"sigma/*", "backtest/*", "rules/*", "rules/ruletest/*", "rules/layout/*", "rules/living/*", "rules/lint/*", "healer/plan/*",
 	"healer/model.go", "healer/ports.go", "healer/words.go",
 	"healer/incident.go", "healer/run.go", "healer/mitigation.go", "healer/choose.go", "healer/guards.go",
 }
