@@ -186,13 +186,24 @@ func (d desk) claims(c *Case, s *plan.Scenario, at time.Time) []*Episode {
 	})
 }
 
-// supersedes: the rules never locate a fault of one signal in the service as a
-// whole and in a part of it at one evaluation. Where both fire, the older is
-// only kept by keep_firing_for; the later one holds. Only instants of one
+// supersedes: at one evaluation the rules locate a fault of one signal in nodes, or
+// in groups of nodes, or in the service as a whole. Where two of these fire, the
+// older is only kept by keep_firing_for; the later one holds. Only instants of one
 // source's clock are compared.
 func (d desk) supersedes(later, e *Episode) bool {
-	whole := func(x *Episode) bool { return Scope(d.book.Map(x.Labels).Scope) == scopeService }
-	return later.Source == e.Source && later.Labels["signal"] == e.Labels["signal"] && whole(later) != whole(e) && later.StartsAt.After(e.StartsAt)
+	wide := func(x *Episode) int { return width(Scope(d.book.Map(x.Labels).Scope)) }
+	return later.Source == e.Source && later.Labels["signal"] == e.Labels["signal"] && wide(later) != wide(e) && later.StartsAt.After(e.StartsAt)
+}
+
+// width orders scopes: nodes, groups of nodes by whatever label, the service.
+func width(s Scope) int {
+	switch s {
+	case scopeNode:
+		return 0
+	case scopeService:
+		return 2
+	}
+	return 1
 }
 
 // verdict says where the fault lies by the open claims. Claims of different

@@ -28,6 +28,29 @@ func TestTheLaterOfAServiceClaimAndANodeClaimHolds(t *testing.T) {
 	})
 }
 
+// So are the nodes of a zone: the first by itself, then the zone. Which of two groups
+// it is nobody knows.
+func TestTheLaterOfAGroupClaimAndANodeClaimHolds(t *testing.T) {
+	inShop(t, shopWith(t), func(s *shop) {
+		s.breakNode("b")
+		s.wait(time.Second)
+		s.alert("FaultLocated", "signal", "availability", "scope", "zone", "member", "za", "zone", "za")
+		s.wait(15 * time.Second)
+		if v := s.incident().Incident.Verdict; v.Scope != scopeZone {
+			t.Errorf("the verdict is %s, want zone", v.Scope)
+		}
+		s.acts()
+	})
+	inShop(t, shopWith(t), func(s *shop) {
+		s.alert("FaultLocated", "signal", "availability", "scope", "zone", "member", "za", "zone", "za")
+		s.wait(time.Second)
+		s.alert("FaultLocated", "signal", "availability", "scope", "rack", "member", "r1", "rack", "r1")
+		s.wait(15 * time.Second)
+		s.in(stateWithHuman, codeVerdictDisagrees)
+		s.acts()
+	})
+}
+
 // Of different signals nobody knows which is the fault and which its echo.
 func TestClaimsOfDifferentSignalsStillDisagree(t *testing.T) {
 	inShop(t, shopWith(t), func(s *shop) {
