@@ -43,7 +43,7 @@ const (
 	worst    = "worst phase of availability"
 )
 
-var mutations = []mutation{
+var mutations = append(watcherMutations, []mutation{
 	{"stale votes count longer", "record: onefiveten:ksigma_fault:fresh", "max by (observer, probe) (probe_stale_after_seconds)", "2 * max by (observer, probe) (probe_stale_after_seconds)", hangs},
 	{"info series of all observers are joined", "record: onefiveten:ksigma_fault:fresh", "topk by (service) (1, ", "(", one},
 	{"signal series of all observers are joined", "record: onefiveten:ksigma_fault:fresh", "topk by (service, signal) (1, ", "(", one},
@@ -109,7 +109,7 @@ var mutations = []mutation{
 	{"the ticket of a node that is back stays", "alert: NodeOutOfRotation", " unless on (job, instance) heal_incidents", "", putBack},
 	{"the watchdog does not reach the receiver", "alert: Watchdog", "heal: \"true\"", "heal: \"false\"", healthy},
 	{"a lost exporter is not told", "alert: ProbeExporterDown", "absent(", "count(", healthy},
-}
+}...)
 
 // change makes one mistake; it fails where the rules no longer hold the text.
 func (m mutation) change(t *testing.T, text string) string {
