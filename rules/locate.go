@@ -14,11 +14,12 @@ func (t set) locateRecords() []rule {
 // startRecord takes the earlier of what the gauges say and of what it said itself
 // before: an exporter that restarts knows of a later start only. Of the gauges
 // those count that have a vote: a probe that hangs tells of an old fault for as
-// long as it hangs. It carries for two minutes, and only while there is a fault,
-// so that a fault which comes after a longer pause begins anew.
+// long as it hangs. It carries for two minutes, or as long as the alerts are kept,
+// and only while there is a fault, so that one which comes after a longer pause
+// begins anew.
 func startRecord() rule {
 	return rule{
-		comment: "7 Start of the fault: earliest start of a bad member, carried over restarts and gaps of up to 2m.",
+		comment: "7 Start of the fault: earliest start of a bad member, carried over restarts and gaps of up to <gap>.",
 		record:  "onefiveten:fault_start_timestamp_seconds:min",
 		expr: `
 			min by (service, owner, signal, mode) (
@@ -32,7 +33,7 @@ func startRecord() rule {
 							"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(?s:(.+))"), "member", "$1", "node", "(?s:(.+))")
 					)
 				or
-					last_over_time(onefiveten:fault_start_timestamp_seconds:min{rule_set="<set>"}[1m59s500ms])
+					last_over_time(onefiveten:fault_start_timestamp_seconds:min{rule_set="<set>"}[<carry>])
 					and on (service, signal) (onefiveten:fault_members:sum{rule_set="<set>"} > 0)
 			)`,
 	}

@@ -5,10 +5,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/prometheus/common/model"
 )
 
 const (
 	keepLeast   = 30 * time.Second // keep_firing_for, where 2·(S + P) + restart is less
+	carryLeast  = 2 * time.Minute  // a fault that comes back so soon goes on
 	restartTime = 5 * time.Second  // of an exporter, until it is scraped again
 	differLeast = 30 * time.Second // observers may disagree, where their timing allows less
 )
@@ -34,22 +37,24 @@ func (t set) further() []string {
 }
 
 // words are what stands for the set in the expressions.
-func (t set) words(every string) *strings.Replacer {
-	return strings.NewReplacer("<set>", t.name(), "<class>", t.class, "<E>", every,
+func (t set) words(every string, keep time.Duration) *strings.Replacer {
+	gap, carry := carried(keep)
+	return strings.NewReplacer("<set>", t.name(), "<class>", t.class, "<E>", every, "<gap>", gap.String(), "<carry>", carry.String(),
 		"<dimensions>", strings.Join(t.dimensions, ","), "<by>", strings.Join(t.dimensions, ", "))
 }
 
 // group gives the rules of one set. They are generic over service and signal: a
 // service adds series, not rules. Numbers are those of the table in DETECTION 5.1.
 func (s Spec) group(t set) group {
+	keep := s.keep(t.class)
 	g := group{
 		name:    "onefiveten:" + t.name(),
 		comment: fmt.Sprintf("Services of severity %s, located by %s.", t.class, strings.Join(t.dimensions, ", ")),
-		rules:   append(t.records(), t.alerts(s.keep(t.class), s.differ(), s.disagree())...),
+		rules:   append(t.records(), t.alerts(keep, s.differ(), s.disagree())...),
 	}
-	words := t.words(s.Prometheus.Evaluation.Interval.String())
+	words := t.words(s.Prometheus.Evaluation.Interval.String(), keep)
 	for i, r := range g.rules {
-		g.rules[i].expr = expression(r.expr, words)
+		g.rules[i].expr, g.rules[i].comment = expression(r.expr, words), words.Replace(r.comment)
 		for j, a := range r.annotations {
 			g.rules[i].annotations[j].value = words.Replace(a.value)
 		}
@@ -83,6 +88,17 @@ func (s Spec) keep(class string) time.Duration {
 		}
 	}
 	return (keep + e - 1) / e * e
+}
+
+// carried is the longest pause that a fault may make and keep its start, and the
+// range that reaches over it. An alert that is kept goes on, and so does its clock:
+// where probes are seldom, a restart takes longer than the usual two minutes.
+func carried(keep time.Duration) (gap, reach model.Duration) {
+	const edge = 500 * time.Millisecond // no range ends on a sample
+	if keep < carryLeast {
+		return model.Duration(carryLeast), model.Duration(carryLeast - edge)
+	}
+	return model.Duration(keep), model.Duration(keep + edge)
 }
 
 // differ is how long the probes of two observers may see the same fault apart, and

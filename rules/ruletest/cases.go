@@ -177,7 +177,7 @@ func (c *scene) stageAll(name string, lasts time.Duration, all fate, fates map[s
 	return c.stage(name, lasts, mixed)
 }
 
-// flapping comes back within 2m, and once more after that.
+// flapping comes back while its clock is carried, and once more after that.
 func (c *scene) flapping() {
 	lasts := c.reach() // of each fault
 	bad := func(at time.Duration) bool { return at >= onset && at < onset+lasts }
@@ -190,8 +190,8 @@ func (c *scene) flapping() {
 	fires := c.seen(probe.fault, 1000, onset)
 	good := c.seen(probe.fault, 0, onset+lasts)
 	turn := func(pause time.Duration) time.Duration { return ceil(good+pause-fires, c.cycle()) }
-	second := turn(carried - 2*c.every - c.cycle())
-	third := second + turn(carried+c.every)
+	second := turn(c.carried() - 2*c.every - c.cycle())
+	third := second + turn(c.carried()+c.every)
 	f := during(func(at time.Duration) bool { return bad(at) || bad(at-second) || bad(at-third) })
 	n2 := c.stage("a fault comes back: within 2m the clock goes on, later it begins anew", onset+third+2*lasts, map[string]fate{"n2": {bad: f}})["n2"]
 	start, _ := c.startOf(n2, fires)
@@ -203,7 +203,15 @@ func (c *scene) flapping() {
 }
 
 // carried is the range of the rule that carries the start of a fault.
-const carried = 2*time.Minute - 500*time.Millisecond
+func (c *scene) carried() time.Duration {
+	if keep := c.keep(); keep >= 2*time.Minute {
+		return keep + 500*time.Millisecond
+	}
+	return outOfSight
+}
+
+// outOfSight is how long the last word of a receiver holds that is gone.
+const outOfSight = 2*time.Minute - 500*time.Millisecond
 
 // cycle is when probes, scrapes and evaluations stand to each other as at 0.
 func (c *scene) cycle() time.Duration {
@@ -293,7 +301,7 @@ func (c *scene) isolated() {
 	fires := onset + c.reach()
 	out := c.next(fires + c.every)
 	lost := c.next(out + c.keep() + 2*c.every)
-	back := lost + carried
+	back := lost + outOfSight
 	n2 := c.stage("an isolated node leaves the fault and stays a ticket", back+3*c.every+c.reach(), map[string]fate{"n2": {bad: from(onset)}})["n2"]
 	if at := c.seen(n2.fault, 1000, onset); c.err == nil && at >= out {
 		c.err = fmt.Errorf("found at %s, want before %s", at, out)
