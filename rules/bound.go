@@ -231,17 +231,32 @@ func (c chain) least() int {
 	return f.Bad(c.tick())
 }
 
-// solve gives the largest cap that meets the target (DETECTION 6.3), and the
-// least one that there is when none does.
-func (c chain) solve() float64 {
+// solve gives the cap of DETECTION 6.3: the largest one that meets the target. Where
+// none does it is the least that there is.
+func (c chain) solve() float64 { return c.largest(c.most()) }
+
+// largest is solve up to so many hundredths. Caps are hundredths, but for a window
+// of so many samples that only less than one is small enough.
+func (c chain) largest(hundredths int) float64 {
 	f := c.signal.Fault
-	for k := c.most(); k >= 1; k-- {
-		f.Cap = float64(k) / capSteps
-		if m := f.Bad(c.tick()); f.Cap >= f.Floor && m > 0 && m <= c.within() {
-			return f.Cap
+	meets := func(limit float64) bool {
+		f.Cap = limit
+		m := f.Bad(c.tick())
+		return limit >= f.Floor && m > 0 && m <= c.within()
+	}
+	for k := hundredths; k >= 1; k-- {
+		if limit := float64(k) / capSteps; meets(limit) {
+			return limit
 		}
 	}
-	return max(f.Floor, 1./capSteps)
+	least := max(f.Floor, 1./capSteps)
+	if meets(least) {
+		return least
+	}
+	if small := (float64(c.within()) - .5) / float64(f.Slots(c.tick())+1); meets(max(small, f.Floor)) {
+		return max(small, f.Floor)
+	}
+	return least
 }
 
 // most is the largest solved cap in steps. Without one of its own it is .5, and .6

@@ -99,7 +99,7 @@ func TestProve_RefusesAndNamesTheKnob(t *testing.T) {
 		},
 		"slow probe": {
 			shop(timed{21, 1, 1, .5, 0}),
-			`probe "shop-nodes" runs every 21s, and two bad samples take too much of the target of 60s: shorten its interval to 20s at most, or write min_anomalies: 1, and one lost packet is a fault`,
+			`probe "shop-nodes" gives a sample every 21s, and two bad ones take too much of the target of 60s: shorten the interval of probe "shop-nodes" from 21s to 20s or less; or write min_anomalies: 1, and one lost packet is a fault`,
 		},
 		"cap by hand": {
 			with(shop(timed{5, 2, 10, 2, 5}), func(f *sigma.Fault) { f.Cap = .5 }),
@@ -107,12 +107,20 @@ func TestProve_RefusesAndNamesTheKnob(t *testing.T) {
 		},
 		"never": {
 			with(shop(timed{15, 2, 1, .5, 0}), func(f *sigma.Fault) { f.Cap = .8 }),
-			`probe "shop-nodes" can never fire: a fault_window of 60s holds 4 whole intervals of 15s, and cap 0.8 with min_anomalies 2 needs more bad samples: widen the window, or lower the cap or the interval`,
+			`probe "shop-nodes" can never fire: a fault_window of 60s holds 4 whole intervals of 15s, and cap 0.8 with min_anomalies 2 needs more bad samples in a row: it may be 0.59 at most; leave it out to have it solved`,
 		},
 		"group_wait":  {shop(timed{1, .5, 1, .5, 59}), "shorten alertmanager.group_wait from 59s to 52s or less"},
 		"years":       {shop(timed{1, .5, 1, .5, 3e9}), "shorten alertmanager.group_wait from 3000000000s to 52s or less"}, // without a try for each second of them
 		"peers":       {peers(shop(timed{1, .5, 1, .5, 0}), 5), "shorten alertmanager.peer_timeout from 15s to 13s or less"},
-		"two at once": {shop(timed{20, 20, 60, 30, 30}), "shorten prometheus.scrape.interval and prometheus.evaluation.interval, now 60s; that alone is not enough"},
+		"two at once": {shop(timed{20, 20, 60, 30, 30}), "shorten prometheus.scrape.interval and prometheus.evaluation.interval, now 60s; that alone is not enough; or promise less: targets.detect of 241s or more"},
+		"floor": {
+			with(floored(timed{10, 2, 15, 10, 0}), func(f *sigma.Fault) { f.Floor = .8 }),
+			`probe "shop-nodes" takes 203s from fault to webhook at best, over the target of 180s: lower fault.floor from 0.8 to 0.68 or less`,
+		},
+		"min_anomalies": {
+			with(floored(timed{20, 2, 15, 10, 0}), func(f *sigma.Fault) { f.Floor, f.MinAnomalies = .1, 8 }),
+			`probe "shop-nodes" takes 203s from fault to webhook at best, over the target of 180s: shorten the interval of probe "shop-nodes" from 20s to 17s or less`,
+		},
 	} {
 		if got := Prove(c.spec)[0].Refusal; got != c.want && (strings.HasPrefix(c.want, "probe") || !strings.HasSuffix(got, c.want)) {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, c.want)
@@ -123,6 +131,13 @@ func TestProve_RefusesAndNamesTheKnob(t *testing.T) {
 func with(s Spec, change func(*sigma.Fault)) Spec {
 	change(&s.Services[0].Signals[0].Fault)
 	return s
+}
+
+// floored is a service whose only signal has the window and the target of latency.
+func floored(t timed) Spec {
+	s := shop(t)
+	s.Services[0].Detect = 3 * time.Minute
+	return with(s, func(f *sigma.Fault) { f.Window, f.MinAnomalies = 3*time.Minute, 3 })
 }
 
 func peers(s Spec, n int) Spec {
@@ -339,7 +354,7 @@ shop         latency       ticket  shop-nodes  180s    129s   37  23  0.6   81 %
 "far\taway"  availability  page    shop-nodes  60s     77s    3   2   0.05  -           P 30s + d_p 5s + (m-1)·P 30s + S 5s + d_s 1s + E 5s + d_e 1s
 never        availability  page    shop-nodes  60s     never  2   -   0.05  -           
 refused: service "far\taway", signal availability: probe "shop-nodes" takes 77s from fault to webhook at best, over the target of 60s: shorten the interval of probe "shop-nodes" from 30s to 20s or less
-refused: service "never", signal availability: probe "shop-nodes" can never fire: a fault_window of 30s holds 1 whole intervals of 30s, and cap 0.05 with min_anomalies 2 needs more bad samples: widen the window, or lower the cap or the interval
+refused: service "never", signal availability: probe "shop-nodes" can never fire: a fault_window of 30s holds 1 whole intervals of 30s, and floor 0.05 with min_anomalies 2 needs more bad samples in a row: shorten the interval of probe "shop-nodes" from 30s to 15s or less
 
 `
 	got := Table(Prove(s))

@@ -2,73 +2,130 @@ package rules
 
 import (
 	"fmt"
-	"strconv"
+	"strings"
 	"time"
 
-	"github.com/prometheus/common/model"
+	"github.com/onefiveten/onefiveten/sigma"
 )
-
-// mostTries is about how many values of a knob are tried for an advice.
-const mostTries = 10_000
-
-// knob is one setting that a bound can be shortened with: what it adds to the
-// shortest bound, its present value, and how to try another.
-type knob struct {
-	name       string
-	share, now time.Duration
-	set        func(c *chain, v time.Duration)
-}
 
 // never explains a fault that no number of samples can show.
 func (c chain) never() string {
-	f := c.signal.Fault
-	n := f.Slots(c.tick())
-	return fmt.Sprintf("%s can never fire: a fault_window of %s holds %d whole intervals of %s, and cap %v with min_anomalies %d needs more bad samples: widen the window, or lower the cap or the interval",
-		c.sampler(), span(f.Window), n, span(c.tick()), f.Cap, f.MinAnomalies)
+	f, what := c.signal.Fault, "floor"
+	if c.given {
+		what = "cap"
+	}
+	text := fmt.Sprintf("%s can never fire: a fault_window of %s holds %d whole intervals of %s, and %s %v with min_anomalies %d needs more bad samples in a row: ",
+		c.sampler(), span(f.Window), f.Slots(c.tick()), span(c.tick()), what, f.Cap, f.MinAnomalies)
+	if c.given && c.free().met() {
+		return text + c.lowerCap()
+	}
+	return text + c.wider() + c.ways()
 }
 
-// refusal says why m bad samples cannot be waited for; empty when they can.
+// wider names the least fault window that is enough by itself; empty where none is.
+func (c chain) wider() string {
+	try := c.free()
+	for n := c.signal.Fault.Slots(c.tick()) + 1; !c.given && n <= sigma.MaxSlots; n++ {
+		try.signal.Fault.Window = time.Duration(n) * c.tick()
+		if try.met() {
+			return fmt.Sprintf("widen fault_window from %s to %s; or ", span(c.signal.Fault.Window), span(try.signal.Fault.Window))
+		}
+		if try.least() > 0 {
+			break
+		}
+	}
+	return ""
+}
+
+// refusal says why m bad samples cannot be waited for; empty when they can. Each
+// way out that it names is enough by itself, unless it says that it is not.
 func (c chain) refusal(m int) string {
-	least := c.least()
 	over := c.total(m) > c.target()
 	switch {
 	case c.twice():
 		return fmt.Sprintf("probe %q runs every %s and is scraped every %s: backend promql judges what scrapes find, and would count one probe twice: %s",
-			c.probe, span(c.interval), span(c.tick()), c.advice())
-	case over && c.given && c.total(least) <= c.target():
-		free := c
-		free.signal.Fault.Cap = 0
-		return fmt.Sprintf("cap %v lets %s take %s from fault to webhook, over the target of %s: it may be %v at most; leave it out to have it solved",
-			c.signal.Fault.Cap, c.sampler(), span(c.total(m)), span(c.target()), free.solve())
+			c.probe, span(c.interval), span(c.tick()), c.ways())
+	case over && c.given && c.free().met():
+		return fmt.Sprintf("cap %v lets %s take %s from fault to webhook, over the target of %s: %s",
+			c.signal.Fault.Cap, c.sampler(), span(c.total(m)), span(c.target()), c.lowerCap())
 	case over:
 		return fmt.Sprintf("%s takes %s from fault to webhook at best, over the target of %s: %s",
-			c.sampler(), span(c.total(least)), span(c.target()), c.advice()+c.patience(least))
+			c.sampler(), span(c.shortest()), span(c.target()), c.ways())
 	case c.slow():
-		return fmt.Sprintf("probe %q runs every %s, and two bad samples take too much of the target of %s: shorten its interval to %s at most, or write min_anomalies: 1, and one lost packet is a fault",
-			c.probe, span(c.interval), span(c.target()), span(c.target()/slowProbes))
+		return fmt.Sprintf("%s gives a sample every %s, and two bad ones take too much of the target of %s: %s; or write min_anomalies: 1, and one lost packet is a fault",
+			c.sampler(), span(c.tick()), span(c.target()), c.ways())
 	}
 	return ""
+}
+
+// free is the chain with a cap that is to be solved.
+func (c chain) free() chain {
+	c.given, c.signal.Fault.Cap = false, 0
+	return c
+}
+
+// lowerCap names the largest cap that may be written by hand, one for all probes of
+// the service.
+func (c chain) lowerCap() string {
+	highest := 1.
+	for _, one := range c.spec.chains(c.service, c.signal) {
+		if one = one.free(); one.met() {
+			highest = min(highest, one.largest(capSteps-1))
+		}
+	}
+	return fmt.Sprintf("it may be %v at most; leave it out to have it solved", highest)
+}
+
+// ways names what leads out of a refusal. A cap that was written by hand stands in
+// the way of every other one, for they are reckoned with the least that there is.
+func (c chain) ways() string {
+	if c.given {
+		return "leave the cap out, and " + c.free().ways()
+	}
+	text, enough := c.advice()
+	switch later := c.later(); {
+	case later == "" || c.signal.Query == nil && enough:
+	case c.signal.Query == nil:
+		text += "; or promise less: " + later
+	default:
+		// A signal of a query reads what others have scraped, over ranges that its
+		// meaning asks for: often a later alert is what is wanted.
+		text += "; or give the signal a target of its own: " + later
+	}
+	return text
+}
+
+// later is the least target that the chain meets as it stands, in whole seconds;
+// empty when there is none.
+func (c chain) later() string {
+	if c.least() == 0 || c.twice() {
+		return ""
+	}
+	least := c.shortest()
+	if c.slow() {
+		least = max(least, c.tick()*slowProbes)
+	}
+	return fmt.Sprintf("targets.detect of %s or more", span((least + time.Second - 1).Truncate(time.Second)))
+}
+
+// shortest is T with as few bad samples as any cap allows; where none is enough,
+// with all that the window holds and one more.
+func (c chain) shortest() time.Duration {
+	m := c.least()
+	if m == 0 {
+		m = c.signal.Fault.Slots(c.tick()) + 1
+	}
+	return c.total(m)
 }
 
 // slow tells of a probe of which two bad samples take too much of the target. A
 // query is no packet that may be lost: what keeps the target is quick enough.
 func (c chain) slow() bool {
-	return c.signal.Query == nil && c.interval*slowProbes > c.target() && c.signal.Fault.MinAnomalies > 1
+	return c.signal.Query == nil && c.tick()*slowProbes > c.target() && c.signal.Fault.MinAnomalies > 1
 }
 
 // twice tells of scrapes that may find the same result more than once.
 func (c chain) twice() bool { return c.scraped() && c.tick() < c.interval }
-
-// patience names the other way out of a refusal. A signal of a query reads what
-// others have scraped, over ranges that its meaning asks for: often a later alert
-// is what is wanted.
-func (c chain) patience(least int) string {
-	if c.signal.Query == nil {
-		return ""
-	}
-	seconds := (c.total(least) + time.Second - 1).Truncate(time.Second)
-	return fmt.Sprintf("; or give the signal a target of its own: targets.detect of %s or more", span(seconds))
-}
 
 // met tells whether some cap meets the target.
 func (c chain) met() bool {
@@ -76,104 +133,84 @@ func (c chain) met() bool {
 	return m > 0 && !c.slow() && !c.twice() && c.total(m) <= c.target()
 }
 
-// advice tries ever smaller values of one setting, in whole seconds as people
-// write them. It names the knob with the largest share and how far to turn it.
-func (c chain) advice() string {
-	var best knob
+// advice names the knob that helps most among those that are enough by themselves,
+// and how far to turn it. Where none is enough it names the one that helps most.
+func (c chain) advice() (text string, enough bool) {
+	var best, most knob
+	var turned int64
 	for _, k := range c.knobs() {
-		if k.share > best.share {
-			best = k
+		if k.help = c.help(k); k.help > most.help {
+			most = k
+		}
+		if v, ok := c.turn(k); ok && (!enough || k.help > best.help) {
+			best, turned, enough = k, v, true
 		}
 	}
-	step := time.Second
-	if best.now <= step {
-		step = 100 * time.Millisecond
+	if !enough {
+		return fmt.Sprintf("%s %s, now %s; that alone is not enough", most.verb, most.name, most.write(most.now)), false
 	}
-	// Each knob is a part of the whole: none that is longer than the target helps.
-	// Of targets of hours the steps are coarser, so that there are never many.
-	from := min(best.now-1, c.target())
-	step = max(step, (from / mostTries).Truncate(time.Second))
-	for v := from.Truncate(step); v > 0; v -= step {
+	text = fmt.Sprintf("%s %s from %s to %s", best.verb, best.name, best.write(best.now), best.write(turned))
+	if c.below(best, turned) {
+		text += " or less"
+	}
+	try := c
+	if with := best.apply(&try, turned); len(with) > 0 {
+		text += ", and " + strings.Join(with, " and ") + " with it"
+	}
+	return text, true
+}
+
+// help is how much shorter the shortest bound is when the knob alone is turned as
+// far as it goes.
+func (c chain) help(k knob) time.Duration {
+	try := c
+	k.set(&try, k.low)
+	return c.shortest() - try.shortest()
+}
+
+// turn finds the largest value of a knob that is enough. Values are as people write
+// them: whole seconds or hundredths, and tenths of a second where no whole one is.
+func (c chain) turn(k knob) (v int64, ok bool) {
+	if v, ok = c.turnBy(k, k.step); !ok && k.time {
+		return c.turnBy(k, min(k.step, int64(tenth)))
+	}
+	return v, ok
+}
+
+// turnBy is turn by steps of one size. Of times of hours they are longer, so that
+// there are never many.
+func (c chain) turnBy(k knob, step int64) (v int64, ok bool) {
+	from := k.now - 1
+	if k.time { // none that is longer than the target helps
+		from = min(from, int64(c.target()))
+	}
+	step = max(step, from/mostTries/step*step)
+	for v := from / step * step; v >= k.low; v -= step {
 		try := c
-		if best.set(&try, v); try.met() {
-			return fmt.Sprintf("shorten %s from %s to %s or less", best.name, span(best.now), span(v))
+		if k.apply(&try, v); try.met() {
+			return v, true
 		}
 	}
-	return fmt.Sprintf("shorten %s, now %s; that alone is not enough", best.name, span(best.now))
+	return 0, false
 }
 
-// knobs lists the settings of the bound. The two intervals of Prometheus are
-// one knob: they are of one size nearly everywhere.
-func (c chain) knobs() []knob {
-	p, a := c.spec.Prometheus, c.spec.Alertmanager
-	s, e := time.Duration(p.Scrape.Interval), time.Duration(p.Evaluation.Interval)
-	return append(c.samplerKnobs(), []knob{
-		{
-			"prometheus.scrape.interval and prometheus.evaluation.interval", s + e, max(s, e),
-			func(c *chain, v time.Duration) { c.spec.Prometheus = c.spec.Prometheus.faster(v) },
-		},
-		{
-			"prometheus.scrape.timeout", p.Scrape.Wait(), p.Scrape.Wait(),
-			func(c *chain, v time.Duration) { c.spec.Prometheus.Scrape.Timeout = model.Duration(v) },
-		},
-		{
-			"prometheus.evaluation.delay", time.Duration(p.Evaluation.Delay), time.Duration(p.Evaluation.Delay),
-			func(c *chain, v time.Duration) { c.spec.Prometheus.Evaluation.Delay = model.Duration(v) },
-		},
-		{
-			"prometheus.evaluation.query_offset", time.Duration(p.Evaluation.QueryOffset), time.Duration(p.Evaluation.QueryOffset),
-			func(c *chain, v time.Duration) { c.spec.Prometheus.Evaluation.QueryOffset = model.Duration(v) },
-		},
-		{
-			"alertmanager.group_wait", time.Duration(a.GroupWait), time.Duration(a.GroupWait),
-			func(c *chain, v time.Duration) { c.spec.Alertmanager.GroupWait = model.Duration(v) },
-		},
-		{
-			"alertmanager.peer_timeout", time.Duration(a.Peers-1) * time.Duration(a.PeerTimeout), time.Duration(a.PeerTimeout),
-			func(c *chain, v time.Duration) { c.spec.Alertmanager.PeerTimeout = model.Duration(v) },
-		},
-		{
-			"alertmanager.webhook.delay", time.Duration(a.Webhook.Delay), time.Duration(a.Webhook.Delay),
-			func(c *chain, v time.Duration) { c.spec.Alertmanager.Webhook.Delay = model.Duration(v) },
-		},
-	}...)
-}
-
-// samplerKnobs are those of the probe or of the query. The interval of a query is
-// never below that of the scrape that it reads: they are one knob, too. Its timeout
-// is none, since it is never above the interval.
-func (c chain) samplerKnobs() []knob {
-	waits := time.Duration(max(c.least(), 1)) * c.interval
-	if q := c.signal.Query; q != nil {
-		return []knob{
-			{q.Path + ".interval and scrape_interval", c.source + waits, c.interval, func(c *chain, v time.Duration) {
-				c.interval, c.timeout = v, min(v, c.timeout)
-				c.source, c.sourceTimeout = min(v, c.source), min(v, c.sourceTimeout)
-			}},
-			{q.Path + ".scrape_timeout", c.sourceTimeout, c.sourceTimeout, func(c *chain, v time.Duration) { c.sourceTimeout = v }},
-			{"the range in " + q.Path + ".expr", c.reach, c.reach, func(c *chain, v time.Duration) { c.reach = v }},
+// below tells whether all values under one that is enough are enough, too: of an
+// interval the number of samples that a window holds jumps. Between two jumps the
+// bound grows with the interval, so that the ends are all that need be tried.
+func (c chain) below(k knob, v int64) bool {
+	if v <= k.low {
+		return false
+	}
+	enough := func(v int64) bool {
+		try := c
+		k.apply(&try, v)
+		return try.met()
+	}
+	window := int64(c.signal.Fault.Window)
+	for n := window/v + 1; k.ticks && n <= window/k.low; n++ {
+		if !enough(window / n) {
+			return false
 		}
 	}
-	return []knob{
-		{fmt.Sprintf("the interval of probe %q", c.probe), waits, c.interval, func(c *chain, v time.Duration) {
-			c.interval, c.timeout = v, min(v, c.timeout)
-		}},
-		{fmt.Sprintf("the timeout of the module of probe %q", c.probe), c.timeout, c.timeout, func(c *chain, v time.Duration) {
-			c.timeout = v
-		}},
-	}
-}
-
-// faster is p with both intervals at most v.
-func (p Prometheus) faster(v time.Duration) Prometheus {
-	d := model.Duration(v)
-	p.Scrape.Timeout = min(model.Duration(p.Scrape.Wait()), d)
-	p.Scrape.Interval = min(p.Scrape.Interval, d)
-	p.Evaluation.Interval = min(p.Evaluation.Interval, d)
-	return p
-}
-
-// span writes a duration as seconds do in the tables: 49s, 10.2s.
-func span(d time.Duration) string {
-	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s"
+	return enough(k.low)
 }

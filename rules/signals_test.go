@@ -114,15 +114,15 @@ func TestProve_RefusesQueriesAndNamesTheirSettings(t *testing.T) {
 		},
 		"page like any other": {
 			change(asked(page, "queue_length", 15, 2, 15), func(g *Signal) { g.Detect = 0 }),
-			at + "150s from fault to webhook at best, over the target of 60s: shorten signals[0].interval and scrape_interval, now 15s; that alone is not enough; or give the signal a target of its own: targets.detect of 150s or more",
+			at + "150s from fault to webhook at best, over the target of 60s: lower fault.floor, now 0.55; that alone is not enough; or give the signal a target of its own: targets.detect of 150s or more",
 		},
 		"cap by hand": {
 			change(asked(ticket, "queue_length", 15, 2, 15), func(g *Signal) { g.Fault.Cap = .9 }),
-			"cap 0.9 lets signals[0] take 210s from fault to webhook, over the target of 180s: it may be 0.6 at most; leave it out to have it solved",
+			"cap 0.9 lets signals[0] take 210s from fault to webhook, over the target of 180s: it may be 0.76 at most; leave it out to have it solved",
 		},
 		"never": {
 			asked(ticket, "queue_length", 90, 2, 15),
-			"signals[0] can never fire: a fault_window of 180s holds 2 whole intervals of 90s, and cap 0.55 with min_anomalies 3 needs more bad samples: widen the window, or lower the cap or the interval",
+			"signals[0] can never fire: a fault_window of 180s holds 2 whole intervals of 90s, and floor 0.55 with min_anomalies 3 needs more bad samples in a row: shorten signals[0].interval and scrape_interval from 90s to 50s or less",
 		},
 	} {
 		if got := Prove(queued(timed{5, 2, 5, 1, 0}, c.signal))[1].Refusal; got != c.want && (!strings.HasPrefix(c.want, ";") || !strings.HasSuffix(got, c.want)) {
