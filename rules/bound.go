@@ -34,6 +34,7 @@ type Term struct {
 const (
 	sure       = .95 // probability with which Bound.Loss is found
 	capSteps   = 100 // a solved cap is a multiple of 1/capSteps
+	mostTerms  = 14  // of a bound, those of a query
 	slowProbes = 3   // P over target/slowProbes needs min_anomalies 1 (20s of 60s)
 )
 
@@ -170,9 +171,9 @@ func (c chain) target() time.Duration { return target(c.service, c.signal) }
 
 // terms is the formula of DETECTION 6.2, with F = 0.
 func (c chain) terms(m int) []Term {
-	p, a := c.spec.Prometheus, c.spec.Alertmanager
+	p, a := &c.spec.Prometheus, &c.spec.Alertmanager
 	return append(
-		c.sampled(m),
+		c.sampled(m, make([]Term, 0, mostTerms)),
 		Term{"S", time.Duration(p.Scrape.Interval)},
 		Term{"d_s", p.Scrape.Wait()},
 		Term{"E", time.Duration(p.Evaluation.Interval)},
@@ -188,18 +189,19 @@ func (c chain) terms(m int) []Term {
 // scrapes take the samples, to the end of the first one and the m-1 scrapes that
 // follow the one that finds it. Before the first query that is told something bad
 // lie the scrape of what it reads and the good past that its expression still reads.
-func (c chain) sampled(m int) []Term {
+func (c chain) sampled(m int, terms []Term) []Term {
 	wait := time.Duration(m-1) * c.tick()
 	switch {
 	case c.signal.Query != nil:
-		return []Term{
-			{"S_src", c.source}, {"d_src", c.sourceTimeout}, {"R", c.reach},
-			{"P_q", c.interval}, {"d_q", c.timeout}, {"(m-1)·P_q", wait},
-		}
+		return append(
+			terms,
+			Term{"S_src", c.source}, Term{"d_src", c.sourceTimeout}, Term{"R", c.reach},
+			Term{"P_q", c.interval}, Term{"d_q", c.timeout}, Term{"(m-1)·P_q", wait},
+		)
 	case c.scraped():
-		return []Term{{"P", c.interval}, {"d_p", c.timeout}, {"(m-1)·S", wait}}
+		return append(terms, Term{"P", c.interval}, Term{"d_p", c.timeout}, Term{"(m-1)·S", wait})
 	}
-	return []Term{{"P", c.interval}, {"d_p", c.timeout}, {"(m-1)·P", wait}}
+	return append(terms, Term{"P", c.interval}, Term{"d_p", c.timeout}, Term{"(m-1)·P", wait})
 }
 
 // total is T for m bad samples in a row.

@@ -171,6 +171,9 @@ func (c chain) help(k knob) time.Duration {
 // turn finds the largest value of a knob that is enough. Values are as people write
 // them: whole seconds or hundredths, and tenths of a second where no whole one is.
 func (c chain) turn(k knob) (v int64, ok bool) {
+	if !k.ticks && !c.enough(k, k.low) {
+		return 0, false // the bound only grows with it
+	}
 	if v, ok = c.turnBy(k, k.step); !ok && k.time {
 		return c.turnBy(k, min(k.step, int64(tenth)))
 	}
@@ -186,12 +189,17 @@ func (c chain) turnBy(k knob, step int64) (v int64, ok bool) {
 	}
 	step = max(step, from/mostTries/step*step)
 	for v := from / step * step; v >= k.low; v -= step {
-		try := c
-		if k.apply(&try, v); try.met() {
+		if c.enough(k, v) {
 			return v, true
 		}
 	}
 	return 0, false
+}
+
+// enough tells whether the target is met with the knob at v.
+func (c chain) enough(k knob, v int64) bool {
+	k.apply(&c, v)
+	return c.met()
 }
 
 // below tells whether all values under one that is enough are enough, too: of an
@@ -201,16 +209,11 @@ func (c chain) below(k knob, v int64) bool {
 	if v <= k.low {
 		return false
 	}
-	enough := func(v int64) bool {
-		try := c
-		k.apply(&try, v)
-		return try.met()
-	}
 	window := int64(c.signal.Fault.Window)
 	for n := window/v + 1; k.ticks && n <= window/k.low; n++ {
-		if !enough(window / n) {
+		if !c.enough(k, window/n) {
 			return false
 		}
 	}
-	return enough(k.low)
+	return c.enough(k, k.low)
 }
