@@ -20,6 +20,7 @@ var errTold = errors.New("told already")
 type findings struct {
 	wrong  config.Mistakes
 	unwise config.Mistakes
+	living []rules.Bound // as the system runs; none where nobody was asked
 }
 
 // check prints what is wrong, what is unwise, and the bounds. Only what is wrong
@@ -116,6 +117,9 @@ func (s *settings) print(w io.Writer, from files, f findings) {
 	if len(s.Services) > 0 {
 		fmt.Fprintf(w, "\n%s", rules.Table(rules.Prove(s.spec())))
 	}
+	if len(f.living) > 0 {
+		fmt.Fprintf(w, "\nAs the system runs:\n%s", rules.Rows(f.living))
+	}
 }
 
 // finding is a finding as JSON.
@@ -171,10 +175,8 @@ func (a *app) printJSON(bounds []rules.Bound, f findings) error {
 		Errors   []finding `json:"errors"`
 		Warnings []finding `json:"warnings"`
 		Bounds   []bound   `json:"bounds"`
-	}{listed(f.wrong), listed(f.unwise), []bound{}}
-	for _, b := range bounds {
-		report.Bounds = append(report.Bounds, shownBound(b))
-	}
+		Living   []bound   `json:"living_bounds"`
+	}{listed(f.wrong), listed(f.unwise), reckoned(bounds), reckoned(f.living)}
 	w := json.NewEncoder(a.stdout)
 	w.SetEscapeHTML(false)
 	w.SetIndent("", "  ")
@@ -185,6 +187,15 @@ func (a *app) printJSON(bounds []rules.Bound, f findings) error {
 		return errTold
 	}
 	return nil
+}
+
+// reckoned gives bounds the form that JSON has.
+func reckoned(all []rules.Bound) []bound {
+	list := make([]bound, len(all))
+	for i, b := range all {
+		list[i] = shownBound(b)
+	}
+	return list
 }
 
 // listed gives mistakes the form that JSON has.

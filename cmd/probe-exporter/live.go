@@ -15,6 +15,8 @@ import (
 	"github.com/onefiveten/onefiveten/collector"
 	"github.com/onefiveten/onefiveten/config"
 	"github.com/onefiveten/onefiveten/promapi"
+	"github.com/onefiveten/onefiveten/rules"
+	"github.com/onefiveten/onefiveten/rules/living"
 )
 
 // resultsPath is how the path ends under which results are scraped, with or
@@ -24,47 +26,84 @@ const resultsPath = "/metrics/probes"
 // renamed finds results whose labels Prometheus has renamed.
 const renamed = `count by (job) ({__name__=~"probe_success|ksigma_fault",exported_probe!=""})`
 
-// living compares the settings with a Prometheus.
-type living struct {
+// live compares the settings with a Prometheus and an Alertmanager that run.
+type live struct {
 	*findings
 	settings *settings
+	spec     rules.Spec
 	client   *promapi.Client
 	where    func(text string) config.Mistake // a finding about that Prometheus as a whole
+
+	now    rules.Living    // the timing that was told
+	config *promapi.Config // of Prometheus; nil: not told
+	sends  []string        // addresses of the Alertmanagers that it sends to
 }
 
-// compare asks the Prometheus of the flag or of the file. One that was asked for
-// on the command line and does not answer is an error; of the one in the file only
-// a warning: what checks a file may not reach it.
+// compare asks the servers of the flags or of the file.
 func (a *app) compare(ctx context.Context, s *settings, f *findings) {
-	where := cmp.Or(a.prometheusURL, s.Prometheus.URL)
-	if where == "" {
+	l := &live{findings: f, settings: s, spec: s.spec()}
+	a.askPrometheus(ctx, l)
+	a.askAlertmanager(ctx, l)
+	l.bounds()
+}
+
+// server is how findings about a server as a whole are written, and where it goes
+// when it is silent. Of the one that was asked for on the command line that is an
+// error; of the one in the file only a warning: what checks a file may not reach it.
+func (l *live) server(flag, given, path string) (where func(text string) config.Mistake, silent *config.Mistakes) {
+	if given != "" {
+		return func(text string) config.Mistake { return config.Mistake{File: flag, Text: config.Masked(text)} }, &l.wrong
+	}
+	return func(text string) config.Mistake { return l.settings.places.Mistake(path, config.Masked(text)) }, &l.unwise
+}
+
+// askPrometheus looks at all that Prometheus tells.
+func (a *app) askPrometheus(ctx context.Context, l *live) {
+	s := l.settings
+	address := cmp.Or(a.prometheusURL, s.Prometheus.URL)
+	if address == "" {
 		return
 	}
-	l := living{findings: f, settings: s, where: func(text string) config.Mistake { return s.places.Mistake("prometheus.url", text) }}
-	silent := &f.unwise
-	if a.prometheusURL != "" {
-		silent = &f.wrong
-		l.where = func(text string) config.Mistake { return config.Mistake{File: "--prometheus.url", Text: text} }
-	}
+	where, silent := l.server("--prometheus.url", a.prometheusURL, "prometheus.url")
+	l.where = where
 	client, err := promapi.New(promapi.Settings{
-		Name: config.Masked(where), URL: where, HTTPConfig: s.Prometheus.HTTPConfig, Timeout: s.Prometheus.Timeout,
+		Name: config.Masked(address), URL: address, HTTPConfig: s.Prometheus.HTTPConfig, Timeout: s.Prometheus.Timeout,
 	})
 	if err == nil {
 		defer client.Close()
 		l.client = client
 		err = l.targets(ctx)
 	}
-	if err == nil {
-		l.clock(ctx)
-		l.signals(ctx)
-	}
 	if err != nil {
-		*silent = append(*silent, l.where(config.Masked(err.Error())))
+		*silent = append(*silent, where(err.Error()))
+		return
+	}
+	l.clock(ctx)
+	l.signals(ctx)
+	if len(s.Services) > 0 {
+		l.status(ctx)
+		l.rules(ctx)
+		l.series(ctx)
+	}
+}
+
+// report takes the findings about a server: those without a path are of it as a
+// whole.
+func (l *live) report(all []living.Finding, where func(text string) config.Mistake) {
+	for _, f := range all {
+		into, m := &l.unwise, where(f.Text)
+		if f.Path != "" {
+			m = l.settings.places.Mistake(f.Path, config.Masked(f.Text))
+		}
+		if f.Broken {
+			into = &l.wrong
+		}
+		*into = append(*into, m)
 	}
 }
 
 // targets looks at those that are ours. An error is that of asking.
-func (l living) targets(ctx context.Context) error {
+func (l *live) targets(ctx context.Context) error {
 	all, err := l.client.Targets(ctx)
 	if err != nil {
 		return err
@@ -79,7 +118,7 @@ func (l living) targets(ctx context.Context) error {
 		}
 		jobs[t.Job] = true
 		if t.Health == "down" {
-			l.unwise = append(l.unwise, l.where(config.Masked(fmt.Sprintf("%s is down: %s", t.URL, t.Error))))
+			l.unwise = append(l.unwise, l.where(fmt.Sprintf("%s is down: %s", t.URL, t.Error)))
 		}
 	}
 	if len(jobs) == 0 {
@@ -95,10 +134,11 @@ func (l living) targets(ctx context.Context) error {
 
 // times compares S and d_s. What is longer than proved breaks the bound; without a
 // service there is none.
-func (l living) times(t promapi.Target) {
+func (l *live) times(t promapi.Target) {
 	if len(l.settings.Services) == 0 {
 		return
 	}
+	l.now.Scrape, l.now.ScrapeTimeout = longer(l.now.Scrape, t.Interval), longer(l.now.ScrapeTimeout, t.Timeout)
 	scrape := l.settings.Prometheus.Scrape
 	for _, c := range []struct {
 		path      string
@@ -121,14 +161,23 @@ func (l living) times(t promapi.Target) {
 	}
 }
 
+// longer is the longer of two times, of which 0 is not told.
+func longer(old *time.Duration, d time.Duration) *time.Duration {
+	if d <= 0 || old != nil && *old >= d {
+		return old
+	}
+	return &d
+}
+
 // honor wants honor_labels of every job that scrapes results.
-func (l living) honor(ctx context.Context, jobs map[string]bool) {
-	scrapes, err := l.client.Scrapes(ctx)
+func (l *live) honor(ctx context.Context, jobs map[string]bool) {
+	c, err := l.client.Config(ctx)
 	if err != nil {
-		l.unwise = append(l.unwise, l.where(config.Masked("honor_labels was not looked at: "+err.Error())))
+		l.unwise = append(l.unwise, l.where("honor_labels was not looked at: "+err.Error()))
 		return
 	}
-	for _, s := range scrapes {
+	l.config = &c
+	for _, s := range c.Scrapes {
 		if jobs[s.Job] && !s.HonorLabels {
 			l.wrong = append(l.wrong, l.where(fmt.Sprintf("the job %q lacks honor_labels: true: labels of results arrive as exported_…, and no rule finds them", s.Job)))
 		}
@@ -136,10 +185,10 @@ func (l living) honor(ctx context.Context, jobs map[string]bool) {
 }
 
 // labels looks for results that have been renamed nevertheless.
-func (l living) labels(ctx context.Context) {
+func (l *live) labels(ctx context.Context) {
 	found, err := l.client.Query(ctx, renamed)
 	if err != nil {
-		l.unwise = append(l.unwise, l.where(config.Masked("labels of results were not looked at: "+err.Error())))
+		l.unwise = append(l.unwise, l.where("labels of results were not looked at: "+err.Error()))
 		return
 	}
 	for _, p := range found {
@@ -149,11 +198,11 @@ func (l living) labels(ctx context.Context) {
 
 // clock compares the clock of that Prometheus with the one of this machine, which
 // need not be the one that the exporter runs on.
-func (l living) clock(ctx context.Context) {
+func (l *live) clock(ctx context.Context) {
 	ahead, err := collector.Skew(ctx, l.client)
 	switch {
 	case err != nil:
-		l.unwise = append(l.unwise, l.where(config.Masked("its clock was not looked at: "+err.Error())))
+		l.unwise = append(l.unwise, l.where("its clock was not looked at: "+err.Error()))
 	case ahead.Abs() > collector.MostSkew:
 		side := "ahead of"
 		if ahead < 0 {
@@ -175,7 +224,7 @@ type reply struct {
 
 // signals asks each entry once, as many at a time as the exporter does, and looks at
 // the answers.
-func (l living) signals(ctx context.Context) {
+func (l *live) signals(ctx context.Context) {
 	for i, got := range l.ask(ctx) {
 		finding := func(into *config.Mistakes) func(path, text string) {
 			return func(path, text string) {
@@ -195,7 +244,7 @@ func (l living) signals(ctx context.Context) {
 }
 
 // ask gives the answer of each signal.
-func (l living) ask(ctx context.Context) []reply {
+func (l *live) ask(ctx context.Context) []reply {
 	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("no answer within %s, which all signals have together: %w", longest, context.DeadlineExceeded))
 	defer cancel()
 	all, places := make([]reply, len(l.settings.Signals)), make(chan struct{}, l.settings.Prometheus.Concurrency)

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/onefiveten/onefiveten/rules"
+	"github.com/onefiveten/onefiveten/rules/living"
+)
+
+// exposed are the questions for what exporters expose, by the metric that facts are
+// about.
+func exposed() map[string]string {
+	return map[string]string{
+		"ksigma_fault":                    "count by (service, signal, observer) (ksigma_fault)",
+		"onefiveten_service_info":         "onefiveten_service_info",
+		"onefiveten_signal_info":          "onefiveten_signal_info",
+		"onefiveten_target_seconds":       "onefiveten_target_seconds",
+		"onefiveten_detect_bound_seconds": "onefiveten_detect_bound_seconds",
+		"probe_exporter_config_hash_info": "group by (observer, hash) (probe_exporter_config_hash_info)",
+		"onefiveten_observer_info":        "group by (observer) (onefiveten_observer_info)",
+	}
+}
+
+// series looks at what each observer exposes.
+func (l *live) series(ctx context.Context) {
+	got := map[string][]living.Series{}
+	for metric, query := range exposed() {
+		points, err := l.client.Query(ctx, query)
+		if err != nil {
+			l.unasked("what observers expose was", err)
+			return
+		}
+		for _, p := range points {
+			got[metric] = append(got[metric], living.Series{Labels: p.Labels, Value: p.Value})
+		}
+	}
+	var seen []string
+	for _, s := range got["onefiveten_observer_info"] {
+		seen = append(seen, s.Labels["observer"])
+	}
+	slices.Sort(seen)
+	l.report(living.Observers(l.spec.Observers, seen), l.where)
+	l.report(living.Missing(facts(l.spec, rules.Prove(l.spec)), got, seen), l.where)
+	l.report(living.Hashes(got["probe_exporter_config_hash_info"], l.settings.hash), l.where)
+}
+
+// facts are all series that the rules need of the observers of each service.
+func facts(s rules.Spec, bounds []rules.Bound) []living.Fact {
+	var all []living.Fact
+	for i, v := range s.Services {
+		observers := v.Observers
+		if len(observers) == 0 {
+			observers = s.Observers
+		}
+		for _, o := range observers {
+			all = append(all, ofService(fmt.Sprintf("services[%d]", i), v, o)...)
+			for _, g := range v.Signals {
+				all = append(all, ofSignal(fmt.Sprintf("services[%d].signals.%s", i, g.Name), v, g, o, bounds)...)
+			}
+		}
+	}
+	return all
+}
+
+// ofService are the facts about a service as a whole, by one observer.
+func ofService(path string, v rules.Service, observer string) []living.Fact {
+	who := map[string]string{"service": v.Name, "observer": observer}
+	all := []living.Fact{{
+		Metric: "onefiveten_service_info", Path: path, Who: who, Hint: "no rule finds the service",
+		Labels: map[string]string{"owner": v.Owner, "severity": v.Severity, "dimensions": strings.Join(slices.Sorted(slices.Values(v.Dimensions)), ",")},
+	}}
+	for stage, d := range map[string]float64{"detect": v.Detect.Seconds(), "locate": v.Locate.Seconds(), "recover": v.Recover.Seconds()} {
+		all = append(all, living.Fact{
+			Metric: "onefiveten_target_seconds", Path: path + ".targets." + stage, Value: &d, Hint: "the clock of that stage does not run",
+			Who: map[string]string{"service": v.Name, "observer": observer, "stage": stage},
+		})
+	}
+	return all
+}
+
+// ofSignal are the facts about one signal, by one observer. What has a baseline has
+// no votes while that is young: of a ticket that is advice.
+func ofSignal(path string, v rules.Service, g rules.Signal, observer string, bounds []rules.Bound) []living.Fact {
+	who := map[string]string{"service": v.Name, "signal": g.Name, "observer": observer}
+	hint := "no fault of it is seen"
+	if g.Name != "availability" {
+		hint += "; a signal with a baseline votes from min_samples on"
+	}
+	all := []living.Fact{
+		{Metric: "onefiveten_signal_info", Path: path, Who: who, Labels: map[string]string{"mode": g.Mode}, Hint: "no rule finds the signal"},
+		{Metric: "ksigma_fault", Path: path, Who: who, Advice: g.Mode != "page", Hint: hint},
+	}
+	for _, b := range bounds {
+		if b.Service == v.Name && b.Signal == g.Name {
+			total := b.Total.Seconds()
+			all = append(all, living.Fact{Metric: "onefiveten_detect_bound_seconds", Path: path, Who: who, Value: &total, Hint: "alerts cannot tell the bound"})
+		}
+	}
+	return all
+}
