@@ -72,6 +72,9 @@ func parseGroups(body []byte) ([]Group, error) {
 	if err != nil {
 		return nil, err
 	}
+	if all.Groups == nil {
+		return nil, errors.New("reading the answer: it has no groups")
+	}
 	groups := make([]Group, len(all.Groups))
 	for i, g := range all.Groups {
 		if groups[i], err = g.loaded(); err != nil {

@@ -41,6 +41,9 @@ func TestRulesAreReadWhole(t *testing.T) {
 }
 
 func TestAnAnswerAboutRulesThatIsWrongIsAnError(t *testing.T) {
+	if _, err := askingFor(t, "/api/v1/rules", 200, `{"status":"success","data":{}}`).Rules(t.Context()); err == nil || err.Error() != "asking main for its rules: reading the answer: it has no groups" {
+		t.Errorf("got %v", err)
+	}
 	for groups, want := range map[string]string{
 		`{"name":"g"}`: `group "g" has the interval 0, want seconds`,
 		`{"name":"g","interval":1,"evaluationTime":-1}`:                                            `group "g": evaluationTime: got -1, want seconds`,

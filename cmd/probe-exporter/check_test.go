@@ -3,14 +3,11 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -164,24 +161,15 @@ type answers struct {
 	targets, config, renamed string
 }
 
-// api serves the answers of a Prometheus.
-func api(t *testing.T, a answers) string {
+// api serves the answers of a Prometheus in which all else is as the file says.
+func api(t *testing.T, file string, a answers) string {
 	t.Helper()
-	all := map[string]string{
-		"/api/v1/targets": `{"activeTargets":[` + a.targets + `]}`, "/api/v1/status/config": `{"yaml":"scrape_configs: ` + a.config + `"}`,
-		"/api/v1/query": `{"resultType":"vector","result":[` + a.renamed + `]}`,
+	sys := runs(t, file)
+	sys.paths["targets"], sys.queries[renamed] = `{"activeTargets":[`+a.targets+`]}`, a.renamed
+	if sys.paths["status/config"] = ""; a.config != "" {
+		sys.paths["status/config"] = `{"yaml":"scrape_configs: ` + a.config + `"}`
 	}
-	return "http://" + site(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/api/v1/status/config" && a.config == "" {
-			http.Error(w, "", http.StatusForbidden)
-			return
-		}
-		if r.FormValue("query") == "time()" {
-			fmt.Fprintf(w, `{"status":"success","data":{"resultType":"scalar","result":[%f,"0"]}}`, float64(time.Now().UnixMilli())/1000)
-			return
-		}
-		w.Write([]byte(`{"status":"success","data":` + all[r.URL.Path] + "}"))
-	})
+	return sys.serve(t)
 }
 
 func TestCheck_ComparesWithThePrometheusThatRuns(t *testing.T) {
@@ -189,7 +177,7 @@ func TestCheck_ComparesWithThePrometheusThatRuns(t *testing.T) {
 		good  = `{"scrapePool":"p","scrapeUrl":"http://a.test/x/metrics/probes","scrapeInterval":"1s","scrapeTimeout":"400ms","health":"up"}`
 		honor = `[{job_name: p, honor_labels: true}]`
 	)
-	file := write(t, strings.NewReplacer("HOST", "127.0.0.1:1", "timeout: 500ms}, eval", "timeout: 400ms}, eval").Replace(house))
+	file := shortly(t)
 	for name, c := range map[string]struct {
 		answers  answers
 		wrong    []string
@@ -205,7 +193,7 @@ func TestCheck_ComparesWithThePrometheusThatRuns(t *testing.T) {
 		"secretive":          {answers{good, "", ""}, nil, []string{"--prometheus.url: warning: honor_labels was not looked at: asking http://127.0.0.1:"}},
 		"down":               {answers{strings.Replace(good, `"up"`, `"down","lastError":"refused"`, 1), honor, ""}, nil, []string{"--prometheus.url: warning: http://a.test/x/metrics/probes is down: refused"}},
 	} {
-		code, stdout, stderr := call(t, "check", "--config.file="+file, "--prometheus.url="+api(t, c.answers))
+		code, stdout, stderr := call(t, "check", "--config.file="+file, "--prometheus.url="+api(t, file, c.answers))
 		if (code != 0) != (len(c.wrong) > 0) || strings.Contains(stdout, "warning: ") != (len(c.warnings) > 0) || !strings.Contains(stdout, "\nSERVICE ") {
 			t.Errorf("%s: ended with %d: %s%s", name, code, stdout, stderr)
 		}

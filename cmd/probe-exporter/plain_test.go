@@ -36,7 +36,7 @@ func TestServe_ProbesOfNoServiceNeedModulesAndTargetsAlone(t *testing.T) {
 
 func TestCheck_OfNoServiceTellsOfNoBounds(t *testing.T) {
 	file := write(t, strings.ReplaceAll(intranet, "HOST", "127.0.0.1:1"))
-	prometheus := api(t, answers{
+	prometheus := api(t, file, answers{
 		targets: `{"scrapePool":"p","scrapeUrl":"http://a.test/metrics/probes","scrapeInterval":"1m","scrapeTimeout":"30s","health":"up"}`,
 		config:  `[{job_name: p, honor_labels: true}]`,
 	})

@@ -36,29 +36,22 @@ func TestCheck_SignalsNeedSomebodyToAskInTime(t *testing.T) {
 	}
 }
 
-// answering is a Prometheus that scrapes us as it should and gives a signal what it is
-// told, with that status; its clock is ahead.
-func answering(t *testing.T, status int, answer string, ahead time.Duration) string {
+// answering is a Prometheus in which all is as the file says, and which gives a signal
+// what it is told, with that status; its clock is ahead.
+func answering(t *testing.T, file string, status int, answer string, ahead time.Duration) http.Handler {
 	t.Helper()
-	return "http://" + site(t, func(w http.ResponseWriter, r *http.Request) {
-		all := map[string]string{
-			"/api/v1/targets":       `{"activeTargets":[{"scrapePool":"p","scrapeUrl":"http://a.test/metrics/probes","scrapeInterval":"1s","scrapeTimeout":"500ms","health":"up"}]}`,
-			"/api/v1/status/config": `{"yaml":"scrape_configs: [{job_name: p, honor_labels: true}]"}`,
-			"/api/v1/query":         `{"resultType":"vector","result":[]}`,
-		}
-		switch r.FormValue("query") {
-		case "time()":
-			all[r.URL.Path] = fmt.Sprintf(`{"resultType":"scalar","result":[%f,"0"]}`, float64(time.Now().Add(ahead).UnixMilli())/1000)
-		case "max by (node) (queue_length)":
-			if status == 0 {
-				<-r.Context().Done() // nobody waits any more
-				return
-			}
+	sys := runs(t, file)
+	sys.ahead = ahead
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.FormValue("query") != "max by (node) (queue_length)":
+			sys.answer(w, r)
+		case status == 0:
+			<-r.Context().Done() // nobody waits any more
+		default:
 			w.WriteHeader(status)
 			fmt.Fprint(w, answer)
-			return
 		}
-		fmt.Fprintf(w, `{"status":"success","data":%s}`, all[r.URL.Path])
 	})
 }
 
@@ -84,8 +77,11 @@ func TestCheck_AsksEachSignalOnce(t *testing.T) {
 		"a fast clock": {200, holding("", "5"), 5 * time.Minute, "", "ahead of the one of this machine, want 1s at most"},
 		"a slow clock": {200, holding("", "5"), -5 * time.Minute, "", "behind the one of this machine, want 1s at most"},
 	} {
-		text := strings.NewReplacer("HOST", "127.0.0.1:1", `url: "ASKED"`, `timeout: 500ms, url: "`+answering(t, c.status, c.answer, c.ahead)+`"`).Replace(queued)
-		file := write(t, text)
+		// The hash is that of the text, and the address is a part of it.
+		var answers http.Handler
+		address := site(t, func(w http.ResponseWriter, r *http.Request) { answers.ServeHTTP(w, r) })
+		file := write(t, strings.NewReplacer("HOST", "127.0.0.1:1", `url: "ASKED"`, `timeout: 500ms, url: "http://`+address+`"`).Replace(queued))
+		answers = answering(t, file, c.status, c.answer, c.ahead)
 		for _, as := range [][]string{{"check"}, {"--config.check", "--observer=a"}} {
 			code, stdout, stderr := call(t, append(as, "--config.file="+file)...)
 			stdout, stderr = strings.ReplaceAll(stdout, file, "FILE"), strings.ReplaceAll(stderr, file, "FILE")

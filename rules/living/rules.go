@@ -93,7 +93,7 @@ func Compare(written, loaded []Group, delay time.Duration) []Finding {
 			}
 		}
 		if len(found) == 0 {
-			f.wrong("", fmt.Sprintf("the group %q is not loaded, and its rules are missing: %s: want %s among rule_files", w.Name, names(w.Rules), w.File))
+			f.wrong("", fmt.Sprintf("the group %q is not loaded, and its rules are missing: %s: want %s among rule_files", w.Name, kinds(w.Rules), w.File))
 			continue
 		}
 		if len(found) > 1 {
@@ -174,7 +174,7 @@ func (f *findings) leftOver(known map[string]bool, loaded []Group) {
 		switch {
 		case known[g.Name]:
 		case strings.HasPrefix(g.Name, ours):
-			f.wrong("", fmt.Sprintf("the group %q of %s is left over from another configuration: remove the file, its rules go on: %s", g.Name, g.File, names(g.Rules)))
+			f.wrong("", fmt.Sprintf("the group %q of %s is left over from another configuration: remove the file, its rules go on: %s", g.Name, g.File, kinds(g.Rules)))
 		default:
 			for _, r := range g.Rules {
 				if !r.Alerting && strings.HasPrefix(r.Name, ours) {
@@ -289,6 +289,11 @@ func names(rules []Rule) string {
 		all[i] = r.Name
 	}
 	return strings.Join(all, ", ")
+}
+
+// kinds lists the names of rules, each once.
+func kinds(rules []Rule) string {
+	return strings.Join(slices.Compact(strings.Split(names(rules), ", ")), ", ")
 }
 
 // files lists where groups are from.
