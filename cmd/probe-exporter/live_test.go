@@ -22,25 +22,6 @@ type system struct {
 	peers          int
 }
 
-// routed is a configuration of Alertmanager in which people are told, too.
-const routed = `route:
-  receiver: people
-  group_by: [service]
-  routes:
-  - receiver: heal
-    matchers: [heal="true"]
-    group_by: ["..."]
-    group_wait: 0s
-    group_interval: 10s
-    repeat_interval: 1h
-    continue: true
-  - receiver: people
-receivers:
-- name: people
-- name: heal
-  webhook_configs: [{url: %q, send_resolved: true, max_alerts: 0, http_config: {follow_redirects: false}}]
-`
-
 // runs is a system that is as the configuration says.
 func runs(t *testing.T, file string) *system {
 	t.Helper()
@@ -49,8 +30,14 @@ func runs(t *testing.T, file string) *system {
 		t.Fatal(err)
 	}
 	spec := s.spec()
+	files, _, err := rules.Generate(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// People are told, too.
+	am := strings.Replace(string(files[rules.AlertmanagerFile]), "\nreceivers:", "\n    - receiver: people\nreceivers:", 1)
 	scrape := s.Prometheus.Scrape
-	sys := &system{am: fmt.Sprintf(routed, spec.Alertmanager.Webhook.URL), peers: 1, queries: map[string]string{renamed: "", slowest: "", missed: ""}, paths: map[string]string{
+	sys := &system{am: am, peers: 1, queries: map[string]string{renamed: "", slowest: "", missed: ""}, paths: map[string]string{
 		"targets":       fmt.Sprintf(`{"activeTargets":[{"scrapePool":"p","scrapeUrl":"http://a.test/x/metrics/probes","scrapeInterval":"%s","scrapeTimeout":"%s","health":"up"}]}`, scrape.Interval, scrape.Wait()),
 		"status/config": `{"yaml":"scrape_configs: [{job_name: p, honor_labels: true}]"}`,
 		"status/flags":  `{"query.lookback-delta":"5m","rules.alert.resend-delay":"1m"}`,
@@ -191,7 +178,7 @@ func TestCheck_TellsEachWayInWhichARunningSystemBreaksThePromise(t *testing.T) {
 			}
 			changed := strings.Replace(into[key], old, by, 1)
 			if key == "am" {
-				changed = strings.Replace(s.am, old, by, 1)
+				changed = strings.ReplaceAll(s.am, old, by)
 				s.am, into = changed, map[string]string{}
 			}
 			if into[key] == changed {
@@ -224,10 +211,12 @@ func TestCheck_TellsEachWayInWhichARunningSystemBreaksThePromise(t *testing.T) {
 		"another target":        {change("onefiveten_target_seconds", `"60"`, `"90"`), `onefiveten_target_seconds{observer="a", service="shop", stage="detect"} is 90, want 60`, ""},
 		"another bound":         {change("onefiveten_detect_bound_seconds", `"10.1"`, `"19"`), `onefiveten_detect_bound_seconds{observer="a", service="shop", signal="availability"} is 19, want 10.1`, ""},
 		"another configuration": {change("group by (observer, hash) (probe_exporter_config_hash_info)", `"hash":"`, `"hash":"0`), "", "--prometheus.url: warning: a runs a configuration of the hash 0"},
-		"group_wait":            {change("am", "group_wait: 0s", "group_wait: 30s"), "FILE:5: alertmanager.group_wait: FaultDetected, FaultLocated, FaultNotLocated, ObserverFault, RecoveryOverdue, Watchdog: waits for group_wait 30s, reckoned with 0s: the bounds are too short", ""},
-		"group_by":              {change("am", `group_by: ["..."]`, "group_by: [service]"), "its route groups by [service], without alertname, member, node, observer, scope, signal", ""},
+		"group_wait":            {change("am", "group_wait: 0s", "group_wait: 30s"), "FILE:5: alertmanager.group_wait: FaultDetected, FaultLocated, FaultNotLocated, ObserverFault, RecoveryOverdue: waits for group_wait 30s, reckoned with 0s: the bounds are too short", ""},
+		"group_by":              {change("am", "group_by: ['...']", "group_by: [service]"), "its route groups by [service], without alertname, member, node, observer, scope, signal", ""},
 		"a long group_wait":     {change("am", "group_wait: 0s", "group_wait: 2m"), "over the target of 60s; proved were 10.1s: G has grown from 0s to 120s", ""},
 		"no route":              {change("am", `heal="true"`, `heal="yes"`), `FILE:5: alertmanager.webhook.url: FaultDetected, FaultLocated, FaultNotLocated, ObserverFault, RecoveryOverdue, Watchdog: goes to "people", and never to "heal"`, ""},
+		"people left out":       {change("am", "    - receiver: people\n", ""), "", "only heal-receiver is told"},
+		"a slow pulse":          {change("am", "repeat_interval: 45s", "repeat_interval: 4h"), "", "--alertmanager.url: warning: Watchdog: comes every 4h, where a dead man"},
 		"inhibited": {func(s *system) {
 			s.am += "inhibit_rules: [{source_matchers: [a=\"b\"], target_matchers: [alertname=FaultLocated]}]\n"
 		}, "--alertmanager.url: FaultLocated: inhibit_rules[0] can mute it", ""},

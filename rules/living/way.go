@@ -18,6 +18,13 @@ const (
 	longest  = 24 * time.Hour
 )
 
+// watchdog is the alert that always fires, and beat how far apart two of its
+// notifications may be: it waits for nothing, so no bound depends on it.
+const (
+	watchdog = "Watchdog"
+	beat     = 2 * time.Minute
+)
+
 // Way is what is promised of the way from Alertmanager to heal-receiver.
 type Way struct {
 	Webhook                  string // its address
@@ -40,8 +47,13 @@ func (a *Alertmanager) Check(w Way) ([]Finding, *time.Duration) {
 		for _, by := range a.Inhibitors(alert) {
 			all.say(name, Finding{true, "", by + " can mute it, and then neither it nor its end reaches heal-receiver: inhibition is global; group what people get instead"})
 		}
-		for _, hop := range a.arrives(name, alert, hooks, all) {
-			g := hop.look(w, func(f Finding) { all.say(name, f) })
+		say := func(f Finding) { all.say(name, f) }
+		for _, hop := range a.arrives(alert, hooks, say) {
+			if name == watchdog {
+				hop.pulse(say)
+				continue
+			}
+			g := hop.look(w, say)
 			if wait == nil || g > *wait {
 				wait = &g
 			}
@@ -52,7 +64,7 @@ func (a *Alertmanager) Check(w Way) ([]Finding, *time.Duration) {
 
 // arrives gives the routes to heal-receiver that an alert reaches, and tells where
 // there is none, more than one, or one that others depend on.
-func (a *Alertmanager) arrives(name string, alert map[string]string, hooks map[string][]webhook, all *of) []Hop {
+func (a *Alertmanager) arrives(alert map[string]string, hooks map[string][]webhook, say func(Finding)) []Hop {
 	hops := a.Route(alert)
 	var ours []Hop
 	first := -1
@@ -71,15 +83,24 @@ func (a *Alertmanager) arrives(name string, alert map[string]string, hooks map[s
 		for i, h := range hops {
 			to[i] = fmt.Sprintf("%q", h.Receiver)
 		}
-		all.say(name, Finding{true, path, fmt.Sprintf("goes to %s, and never to %s, which leads to heal-receiver: put its route first, with continue: true", strings.Join(to, " and "), receivers(hooks))})
+		say(Finding{true, path, fmt.Sprintf("goes to %s, and never to %s, which leads to heal-receiver: put its route first, with continue: true", strings.Join(to, " and "), receivers(hooks))})
 	case len(ours) > 1:
-		all.say(name, Finding{false, path, fmt.Sprintf("reaches heal-receiver by %d routes, and each notification comes as often", len(ours))})
+		say(Finding{false, path, fmt.Sprintf("reaches heal-receiver by %d routes, and each notification comes as often", len(ours))})
 	case first > 0:
-		all.say(name, Finding{false, path, "the route to heal-receiver is not the first one that it reaches: one above it that loses its continue cuts heal-receiver off"})
-	case len(hops) == 1 && name != "Watchdog":
-		all.say(name, Finding{false, path, "only heal-receiver is told: without continue: true, or a route for people below, nobody else is"})
+		say(Finding{false, path, "the route to heal-receiver is not the first one that it reaches: one above it that loses its continue cuts heal-receiver off"})
+	case len(hops) == 1 && alert["alertname"] != watchdog:
+		say(Finding{false, path, "only heal-receiver is told: without continue: true, or a route for people below, nobody else is"})
 	}
 	return ours
+}
+
+// pulse looks at how often the alert that always fires is told again. Alertmanager
+// repeats at the first tick of group_interval from repeat_interval on.
+func (h Hop) pulse(say func(Finding)) {
+	h.times(say)
+	if every := (h.Repeat + h.Interval - 1) / max(h.Interval, 1) * h.Interval; every > beat {
+		say(Finding{false, "", fmt.Sprintf("comes every %s, where a dead man's check counts on once a minute: want a route of its own, with a group_interval of 30s and a repeat_interval of 45s", human(every))})
+	}
 }
 
 // look compares one route with what was promised, and gives how long an alert may
@@ -98,19 +119,19 @@ func (h Hop) look(w Way, say func(Finding)) time.Duration {
 		say(Finding{false, "alertmanager.group_interval", fmt.Sprintf("has a group_interval of %s, configured is %s: its end is told as much later or earlier", human(h.Interval), human(w.GroupInterval))})
 	}
 	h.times(say)
+	if h.Repeat > longest || h.Repeat < h.Interval {
+		say(Finding{false, "", fmt.Sprintf("is repeated after %s, with a group_interval of %s: want 1h, which repairs what was lost and is no noise", human(h.Repeat), human(h.Interval))})
+	}
 	return h.grouping(w, say)
 }
 
-// times looks at when a route is silent, and how often it repeats.
+// times looks at when a route is silent.
 func (h Hop) times(say func(Finding)) {
 	if len(h.Mute) > 0 {
 		say(Finding{true, "", fmt.Sprintf("mute_time_intervals of the route to %q: %s: in them heal-receiver gets nothing", h.Receiver, strings.Join(h.Mute, ", "))})
 	}
 	if len(h.Active) > 0 {
 		say(Finding{true, "", fmt.Sprintf("active_time_intervals of the route to %q: %s: outside of them heal-receiver gets nothing", h.Receiver, strings.Join(h.Active, ", "))})
-	}
-	if h.Repeat > longest || h.Repeat < h.Interval {
-		say(Finding{false, "", fmt.Sprintf("is repeated after %s, with a group_interval of %s: want 1h, which repairs what was lost and is no noise", human(h.Repeat), human(h.Interval))})
 	}
 }
 
