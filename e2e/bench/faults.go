@@ -2,20 +2,23 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/onefiveten/onefiveten/demo/stack"
 	"github.com/onefiveten/onefiveten/e2e/faults"
 )
 
-// faultsOf is how many faults there are of each kind.
-const faultsOf = 30
+const (
+	faultsOf = 30 // of each kind
+	stacksOf = 3  // that share them: in each one scrapes and evaluations have another phase
+)
 
 // timed is one running stack, and how it is told.
 type timed struct {
@@ -51,13 +54,9 @@ func (b *bench) faults(ctx context.Context) error {
 	var lines []string
 	var all []faults.Fault
 	for i, t := range timings() {
-		dir := filepath.Join(b.dir, fmt.Sprintf("faults-%d", i))
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
 		var found []faults.Fault
 		err := b.say.During(ctx, "faults at "+t.what, nil, func(ctx context.Context) (err error) {
-			found, err = faults.Run(ctx, faults.Options{Exporter: b.ours, Parts: parts, Dir: dir}, t.Stack, faultsOf, rand.New(rand.NewPCG(1, uint64(i))))
+			found, err = b.breakStacks(ctx, parts, t.Stack, uint64(i))
 			return err
 		})
 		if err != nil {
@@ -70,6 +69,26 @@ func (b *bench) faults(ctx context.Context) error {
 		}
 	}
 	return b.tellFaults(parts, lines, all)
+}
+
+// breakStacks breaks services of some stacks at the same time.
+func (b *bench) breakStacks(ctx context.Context, parts stack.Parts, s faults.Stack, seed uint64) ([]faults.Fault, error) {
+	var found [stacksOf][]faults.Fault
+	var errs [stacksOf]error
+	var open sync.WaitGroup
+	for i := range stacksOf {
+		open.Go(func() {
+			dir, err := os.MkdirTemp(b.dir, "faults-")
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			random := rand.New(rand.NewPCG(seed, uint64(i)))
+			found[i], errs[i] = faults.Run(ctx, faults.Options{Exporter: b.ours, Parts: parts, Dir: dir}, s, faultsOf/stacksOf, random)
+		})
+	}
+	open.Wait()
+	return slices.Concat(found[:]...), errors.Join(errs[:]...)
 }
 
 // faultLines are the rows of one kind.
@@ -145,11 +164,12 @@ func (b *bench) tellFaults(parts stack.Parts, lines []string, all []faults.Fault
 	b.say.Line("  %-34s %-9s %6s %4s %6s %6s %6s %6s   %s   %s", "", "floor/cap", "bound", "n", "least", "p50", "p95", "max", "max/bound", "within")
 	b.say.Line("%s", strings.Join(lines, "\n"))
 	b.say.Line(`  Below each row its stages: median (greatest).
-  Method: %s, and two probe-exporters with two nodes of each service, all on loopback; rules and route as
-  generated. Each service is broken once, its port closed, its answers held back or turned to 500, by a plan of a seeded
-  generator over 15 s; the clock starts before the switch and stops where the webhook comes in. With floor = cap the threshold
-  stands where a bad past can bring it at most, which is what the bound reckons with. Repeat: cd e2e && go run ./bench -only faults
-  (-stack debian for the older generation).`, parts)
+  Method: %d stacks share the faults of a row, since scrapes and evaluations keep their phase in each: %s
+  and two probe-exporters, two nodes of each service, all on loopback; rules and route as generated. One node of each service is
+  broken once, its port closed, its answers held back or turned to 500, by a plan of a seeded generator over 15 s. The clock
+  starts before the switch and stops where the webhook comes in. With floor = cap the threshold stands where a bad past can
+  bring it at most, which is what the bound reckons with; .05 is the default. Repeat: cd e2e && go run ./bench -only faults
+  (-stack debian for the older generation).`, stacksOf, parts)
 	var late []faults.Fault
 	for _, f := range all {
 		if !f.Within() {

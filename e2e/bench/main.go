@@ -63,7 +63,7 @@ func (b *bench) part(ctx context.Context, args []string) error {
 	flags.StringVar(&b.theirs, "blackbox", os.Getenv("BLACKBOX"), "blackbox_exporter to compare with; empty: the release is built")
 	flags.StringVar(&b.ours, "ours", "", "probe-exporter to measure; empty: it is built")
 	flags.StringVar(&b.prometheus, "prometheus", "", "Prometheus to compare thresholds with; empty: the release is built")
-	flags.StringVar(&b.only, "only", "", "one part alone: overrun, lag, cpu, thresholds, scrape, nab, healthy, replays or faults")
+	flags.StringVar(&b.only, "only", "", "one part alone: overrun, lag, cpu, thresholds, scrape, nab, healthy, replays, rules or faults")
 	flags.StringVar(&b.generation, "stack", "build", "Prometheus and Alertmanager of rules and faults: build or debian")
 	flags.StringVar(&b.match, "match", "", "of the part cpu only what has this text in its name, such as \"TCP to localhost\"")
 	flags.StringVar(&b.dir, "dir", "", "folder for files of the run; empty: one that is removed at the end")
@@ -98,7 +98,7 @@ func (b *bench) outside(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, p := range []part{{"scrape", b.scrape}, {"nab", b.nab}, {"healthy", b.healthy}, {"replays", b.replays}, {"faults", b.faults}} {
+	for _, p := range []part{{"scrape", b.scrape}, {"nab", b.nab}, {"healthy", b.healthy}, {"replays", b.replays}, {"rules", b.rules}, {"faults", b.faults}} {
 		if err := b.measure(ctx, p); err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (b *bench) wants(part string) bool { return b.only == "" || b.only == part 
 
 // programs builds what was not given.
 func (b *bench) programs(ctx context.Context) error {
-	if b.theirs == "" && !slices.Contains([]string{"thresholds", "faults"}, b.only) {
+	if b.theirs == "" && !slices.Contains([]string{"thresholds", "rules", "faults"}, b.only) {
 		p, err := stack.Blackbox(ctx, stack.Options{Progress: b.say})
 		if err != nil {
 			return err

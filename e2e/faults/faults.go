@@ -62,7 +62,7 @@ func (f Fault) Within() bool { return !f.Told.IsZero() && f.Took() <= f.Bound }
 const (
 	observers = 2
 	spread    = 15 * time.Second // over which faults begin
-	warmUp    = time.Minute      // by which every probe has been seen well
+	warmUp    = 2 * time.Minute  // by which all is well. Prometheus 2 drops what fires before it has found Alertmanager, and sends it after 1m
 	overtime  = 30 * time.Second // beyond its bound a fault is waited for
 	look      = 50 * time.Millisecond
 )

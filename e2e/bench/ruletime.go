@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Of the rules' world: what is watched, and the intervals. d_e is the default.
+const (
+	ruleServices = 200
+	ruleNodes    = 20
+	ruleInterval = 5 * time.Second // P, S and E
+	ruleDelay    = time.Second     // d_e
+	ruleRounds   = 5               // evaluations that are measured
+	ruleSettled  = 2 * time.Minute // by which a group has seen everything
+)
+
+// ruleList is the answer of Prometheus to the question for rules, as far as it is
+// read. Times are in seconds.
+type ruleList struct {
+	Data struct {
+		Groups []evaluatedGroup `json:"groups"`
+	} `json:"data"`
+}
+
+// evaluatedGroup is a group after an evaluation. EvaluationTime is what
+// prometheus_rule_group_last_duration_seconds says.
+type evaluatedGroup struct {
+	Name           string          `json:"name"`
+	EvaluationTime float64         `json:"evaluationTime"`
+	LastEvaluation time.Time       `json:"lastEvaluation"`
+	Rules          []evaluatedRule `json:"rules"`
+}
+
+// evaluatedRule is one rule of it; LastError is empty while it works.
+type evaluatedRule struct {
+	Name           string  `json:"name"`
+	Query          string  `json:"query"`
+	EvaluationTime float64 `json:"evaluationTime"`
+	LastError      string  `json:"lastError"`
+}
+
+// until is the time up to the end of the first rule of a name: the delay that a
+// bound calls d_e. Without such a rule it is that of the whole group.
+func (g evaluatedGroup) until(name string) float64 {
+	var sum float64
+	for _, r := range g.Rules {
+		if sum += r.EvaluationTime; r.Name == name {
+			return sum
+		}
+	}
+	return g.EvaluationTime
+}
+
+// err is what the rules of it complain about.
+func (g evaluatedGroup) err() error {
+	var all []error
+	for _, r := range g.Rules {
+		if r.LastError != "" {
+			all = append(all, fmt.Errorf("rule %s of group %s: %s", r.Name, g.Name, r.LastError))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// ruleTime is what one group costs, in ms.
+type ruleTime struct {
+	what, group   string
+	rules         int
+	whole, detect []float64 // a value per evaluation: of all rules, and up to FaultDetected
+	dearest       string    // the rule that takes longest, with its share
+	samples       float64   // that one evaluation reads
+}
+
+// groups gives the groups after their last evaluation.
+func (p *program) groups(ctx context.Context) ([]evaluatedGroup, error) {
+	var all ruleList
+	err := p.ask(ctx, "/api/v1/rules?exclude_alerts=true", &all)
+	return all.Data.Groups, err
+}
+
+// find gives a group by its name; of one that was not evaluated yet there is none.
+func findGroup(all []evaluatedGroup, name string) (evaluatedGroup, bool) {
+	i := slices.IndexFunc(all, func(g evaluatedGroup) bool { return g.Name == name })
+	if i < 0 || all[i].LastEvaluation.Unix() <= 0 {
+		return evaluatedGroup{}, false
+	}
+	return all[i], true
+}
+
+// watchGroup waits for some evaluations of a group, each of them looked at once
+// after it has ended.
+func (p *program) watchGroup(ctx context.Context, name string, n int) (seen []evaluatedGroup, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(4*n)*ruleInterval, fmt.Errorf("group %s was not evaluated %d times in %s", name, n, time.Duration(4*n)*ruleInterval))
+	defer cancel()
+	first, _, err := p.group(ctx, name)
+	for last := first.LastEvaluation; err == nil && len(seen) < n; {
+		var g evaluatedGroup
+		var is bool
+		if g, is, err = p.group(ctx, name); err == nil && is && g.LastEvaluation.After(last) {
+			seen, last, err = append(seen, g), g.LastEvaluation, g.err()
+		}
+		if err == nil {
+			err = wait(ctx, 200*time.Millisecond)
+		}
+	}
+	return seen, err
+}
+
+// group gives one group by its name, and whether it was evaluated.
+func (p *program) group(ctx context.Context, name string) (evaluatedGroup, bool, error) {
+	all, err := p.groups(ctx)
+	g, is := findGroup(all, name)
+	return g, is, err
+}
+
+// ruleCost sums up what was seen of a group.
+func ruleCost(what string, seen []evaluatedGroup) ruleTime {
+	last := seen[len(seen)-1]
+	t := ruleTime{what: what, group: last.Name, rules: len(last.Rules)}
+	dear := make([]float64, len(last.Rules))
+	var sum float64
+	for _, g := range seen {
+		t.whole, t.detect = append(t.whole, 1000*g.EvaluationTime), append(t.detect, 1000*g.until("FaultDetected"))
+		for i, r := range g.Rules {
+			dear[i] += r.EvaluationTime
+			sum += r.EvaluationTime
+		}
+	}
+	most := slices.Index(dear, slices.Max(dear))
+	t.dearest = fmt.Sprintf("%s %.0f %%", last.Rules[most].Name, 100*dear[most]/sum)
+	return t
+}
+
+// reads is how many samples one evaluation of a group reads, as the engine counts
+// them: of a plain selector one of each series, of a range all in it.
+func (p *program) reads(ctx context.Context, g evaluatedGroup) (sum float64, err error) {
+	for _, r := range g.Rules {
+		var answer struct {
+			Data struct {
+				Stats struct {
+					Samples struct {
+						Total float64 `json:"totalQueryableSamples"`
+					} `json:"samples"`
+				} `json:"stats"`
+			} `json:"data"`
+		}
+		if err := p.ask(ctx, "/api/v1/query?"+url.Values{"query": {r.Query}, "stats": {"all"}, "limit": {"1"}}.Encode(), &answer); err != nil {
+			return 0, fmt.Errorf("counting what %s reads: %w", r.Name, err)
+		}
+		sum += answer.Data.Stats.Samples.Total
+	}
+	return sum, nil
+}
+
+// counts waits until a query gives one number, which is wanted.
+func (p *program) counts(ctx context.Context, query string, want int) error {
+	ctx, cancel := context.WithTimeout(ctx, ruleSettled)
+	defer cancel()
+	path := "/api/v1/query?" + url.Values{"query": {query}}.Encode()
+	for {
+		var answer struct {
+			Data struct{ Result []struct{ Value [2]any } }
+		}
+		if err := p.ask(ctx, path, &answer); err != nil {
+			return err
+		}
+		r := answer.Data.Result
+		if len(r) == 1 && r[0].Value[1] == fmt.Sprint(want) {
+			return nil
+		}
+		if err := wait(ctx, 500*time.Millisecond); err != nil {
+			return fmt.Errorf("waiting %s for %s: got %v, want %d: %w", ruleSettled, query, r, want, err)
+		}
+	}
+}
+
+// crowdOf is what 4,000 nodes are: HTTP servers of this process that answer, each
+// under a path of its own, and those that are bad with 500.
+type crowdOf struct {
+	addresses []string
+	bad       func(service, node int) bool
+}
+
+// url is the address of one node.
+func (c *crowdOf) url(service, node int) string {
+	i := service*ruleNodes + node
+	return fmt.Sprintf("http://%s/%d/%d", c.addresses[i%len(c.addresses)], service, node)
+}
+
+// ServeHTTP answers for all of them.
+func (c *crowdOf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var service, node int
+	if _, err := fmt.Sscanf(r.URL.Path, "/%d/%d", &service, &node); err != nil {
+		http.NotFound(w, r)
+	} else if c.bad(service, node) {
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+}
+
+// zone is the zone of a node: of 20 nodes 7, 7 and 6.
+func zone(node int) string { return "z" + string("abc"[node%3]) }
+
+// rulesConfig is the configuration of the exporters: services that are probed at
+// 20 nodes each.
+func (c *crowdOf) rulesConfig(backend string, dimensions, observers []string) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, `modules: {http: {prober: http, timeout: 1s, http: {preferred_ip_protocol: ip4}}}
+backend: %s
+prometheus: {scrape: {interval: %[2]s, timeout: 4s}, evaluation: {interval: %[2]s, delay: %[3]s}}
+observers: [%[4]s]
+baselines: {default: {min_samples: 2, floor: 10}}
+probes:
+`, backend, ruleInterval, ruleDelay, strings.Join(observers, ", "))
+	for i := range ruleServices {
+		fmt.Fprintf(&s, "- {name: s%03[1]d, service: s%03[1]d, module: http, interval: %[2]s, targets: [", i, ruleInterval)
+		for n := range ruleNodes {
+			fmt.Fprintf(&s, "{url: %q, labels: {node: n%02d, zone: %s}}, ", c.url(i, n), n, zone(n))
+		}
+		s.WriteString("]}\n")
+	}
+	s.WriteString("services:\n")
+	for i := range ruleServices {
+		fmt.Fprintf(&s, "- {name: s%03d, owner: team, dimensions: [%s]}\n", i, strings.Join(dimensions, ", "))
+	}
+	return s.String()
+}
+
+// brokenHere are the nodes that are bad while faults are measured: of 20 services
+// one node each, of two a whole zone, and one service as a whole.
+func brokenHere(service, node int) bool {
+	switch {
+	case service < 20:
+		return node == service%ruleNodes
+	case service < 22:
+		return zone(node) == "za"
+	}
+	return service == 22
+}
+
+// brokenServices is how many services brokenHere breaks.
+const brokenServices = 23
+
+// rulesFolder is where the rules of a turn lie.
+func (b *bench) rulesFolder(turn int) string {
+	return filepath.Join(b.dir, fmt.Sprintf("rules-%d", turn))
+}
