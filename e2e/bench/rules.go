@@ -37,18 +37,20 @@ func both() []string { return []string{"a", "b"} }
 func ruleTurns() []turn {
 	return []turn{
 		{"exporter, 1 observer", "exporter", []string{"node"}, []string{"a"}, false},
-		{"exporter, 2 observers", "exporter", []string{"node"}, both(), false},
 		{"exporter, 2 observers, faults", "exporter", []string{"node", "zone"}, both(), true},
 		{"by hand, 2 observers", "", nil, both(), true},
 	}
 }
 
-// group is the name of the group that is measured.
-func (t turn) group() string {
+// set is the rule_set of a turn.
+func (t turn) set() string { return "page-" + strings.Join(t.dimensions, "-") }
+
+// groups are those that are measured, the one that detects first.
+func (t turn) groups() []string {
 	if t.backend == "" {
-		return "byhand"
+		return []string{"byhand"}
 	}
-	return "onefiveten:page-" + strings.Join(t.dimensions, "-")
+	return []string{"onefiveten:" + t.set(), "onefiveten:watchers"}
 }
 
 // world is what the rules are evaluated on.
@@ -58,6 +60,8 @@ type world struct {
 	broken     atomic.Bool
 	exporters  []*program
 	prometheus *program
+	scraped    []string // observers
+	alone      float64  // the share of a CPU that Prometheus takes to scrape those alone
 }
 
 // rules measures how long Prometheus takes to evaluate the rules of 200 services.
@@ -111,10 +115,29 @@ func (b *bench) newWorld(ctx context.Context, group *process.Group) (w *world, e
 		}
 		w.exporters = append(w.exporters, p)
 	}
-	if w.prometheus, err = b.startPrometheus(ctx, group, "rules"); err != nil {
+	if w.prometheus, err = b.startEvaluating(ctx, group); err != nil {
 		return nil, err
 	}
 	return w, w.remember(ctx)
+}
+
+// startEvaluating runs an empty Prometheus that takes remote write. It has all CPUs,
+// since the time that rules take there is what is asked for.
+func (b *bench) startEvaluating(ctx context.Context, group *process.Group) (*program, error) {
+	port, err := process.Reserve()
+	if err != nil {
+		return nil, err
+	}
+	group.Add(port.Close)
+	p := &program{url: port.URL(), config: filepath.Join(b.dir, "evaluating.yml")}
+	if err := os.WriteFile(p.config, []byte("global: {}\n"), 0o644); err != nil {
+		return nil, err
+	}
+	command := stack.Parts{Prometheus: stack.Program{Name: "prometheus", Path: b.prometheus}}.PrometheusCommand(
+		stack.Server{Config: p.config, Data: filepath.Join(b.dir, "evaluating"), Addr: port.Addr(), Log: filepath.Join(b.dir, "evaluating.log")})
+	command.Args = append(command.Args, "--web.enable-remote-write-receiver")
+	p.Process, err = group.Start(ctx, time.Minute, command)
+	return p, err
 }
 
 // serve opens the nodes.
@@ -204,40 +227,61 @@ func stored(name string, m *dto.Metric) []prompb.Label {
 
 // measure puts a turn in force, waits until the rules see all of it, and watches.
 func (w *world) measure(ctx context.Context, i int, t turn) ([]ruleTime, error) {
+	if err := w.scrapesAlone(ctx, t.observers); err != nil {
+		return nil, err
+	}
 	w.broken.Store(t.faults)
-	if err := w.force(ctx, i, t); err != nil {
+	if err := w.force(ctx, w.b.rulesFolder(i), t); err != nil {
 		return nil, err
 	}
 	if err := w.settled(ctx, t); err != nil {
 		return nil, err
 	}
-	names := []string{t.group()}
-	if i == 1 {
-		names = append(names, "onefiveten:watchers")
+	of, err := w.prometheus.watchGroups(ctx, t.groups(), w.alone)
+	if err != nil {
+		return nil, err
 	}
 	var all []ruleTime
-	for _, name := range names {
-		seen, err := w.prometheus.watchGroup(ctx, name, ruleRounds)
-		if err != nil {
+	for i, name := range t.groups() {
+		if len(of.seen[name]) == 0 {
+			return nil, fmt.Errorf("group %s was not evaluated beside %s", name, t.groups()[0])
+		}
+		cost := ruleCost(t.what, of.seen[name])
+		if cost.samples, err = w.prometheus.reads(ctx, of.seen[name][0]); err != nil {
 			return nil, err
 		}
-		cost := ruleCost(t.what, seen)
-		if cost.samples, err = w.prometheus.reads(ctx, seen[0]); err != nil {
-			return nil, err
+		if i == 0 {
+			cost.cpu = ms(of.cpu)
 		}
 		all = append(all, cost)
 	}
 	return all, nil
 }
 
+// scrapesAlone lets Prometheus scrape some observers without any rule, and notes what
+// that costs. Where they are scraped already it is known.
+func (w *world) scrapesAlone(ctx context.Context, observers []string) error {
+	if slices.Equal(w.scraped, observers) {
+		return nil
+	}
+	if err := w.prometheus.reload(ctx, w.scraping("", observers)); err != nil {
+		return err
+	}
+	if err := w.prometheus.counts(ctx, `count(ksigma_fault)`, 2*ruleServices*ruleNodes*len(observers)); err != nil {
+		return err
+	}
+	used, err := w.prometheus.idle(ctx, ruleAlone)
+	w.scraped, w.alone = observers, used
+	return err
+}
+
 // force makes the rules of a turn, and lets exporters and Prometheus take them.
-func (w *world) force(ctx context.Context, i int, t turn) error {
-	dir := w.b.rulesFolder(i)
+func (w *world) force(ctx context.Context, dir string, t turn) error {
 	if t.backend == "" {
 		if err := writeByHand(dir); err != nil {
 			return err
 		}
-		return w.prometheus.reload(ctx, w.scraping(dir, t))
+		return w.prometheus.reload(ctx, w.scraping(dir, t.observers))
 	}
 	for _, e := range w.exporters {
 		if err := e.reload(ctx, w.crowd.rulesConfig(t.backend, t.dimensions, both())); err != nil {
@@ -248,7 +292,7 @@ func (w *world) force(ctx context.Context, i int, t turn) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("probe-exporter rules: %w\n%s", err, out)
 	}
-	return w.prometheus.reload(ctx, w.scraping(dir, t))
+	return w.prometheus.reload(ctx, w.scraping(dir, t.observers))
 }
 
 // writeByHand writes the thresholds of latency as people write them: what they cost
@@ -262,19 +306,24 @@ func writeByHand(dir string) error {
 		"avg_over_time(probe_duration_seconds[1h]) + 3 * stddev_over_time(probe_duration_seconds[1h])"), 0o644)
 }
 
-// scraping is the configuration of Prometheus in a turn.
-func (w *world) scraping(dir string, t turn) string {
+// scraping is the configuration of Prometheus that scrapes some observers, with the
+// rules of a folder; empty: with none.
+func (w *world) scraping(dir string, observers []string) string {
 	var list []string
 	for i, e := range w.exporters {
-		if slices.Contains(t.observers, both()[i]) {
+		if slices.Contains(observers, both()[i]) {
 			list = append(list, fmt.Sprintf("%q", strings.TrimPrefix(e.url, "http://")))
 		}
 	}
+	var files string
+	if dir != "" {
+		files = fmt.Sprintf("rule_files: [%q]\n", filepath.Join(dir, "rules", "*.yml"))
+	}
 	return fmt.Sprintf(`global: {scrape_interval: %[1]s, scrape_timeout: 4s, evaluation_interval: %[1]s}
-rule_files: [%[2]q]
+%[2]s
 scrape_configs:
 - {job_name: probes, honor_labels: true, metrics_path: /metrics/probes, static_configs: [{targets: [%[3]s]}]}
-`, ruleInterval, filepath.Join(dir, "rules", "*.yml"), strings.Join(list, ", "))
+`, ruleInterval, files, strings.Join(list, ", "))
 }
 
 // settled waits until the rules know of every node by every observer, and of every
@@ -284,8 +333,7 @@ func (w *world) settled(ctx context.Context, t turn) error {
 	if t.backend == "" {
 		return w.prometheus.counts(ctx, "count(latency:threshold)", all)
 	}
-	set := strings.TrimPrefix(t.group(), "onefiveten:")
-	if err := w.prometheus.counts(ctx, fmt.Sprintf("count(onefiveten:vote:bool{rule_set=%q,signal=~\"availability|latency\"})", set), 2*all); err != nil {
+	if err := w.prometheus.counts(ctx, fmt.Sprintf("count(onefiveten:vote:bool{rule_set=%q,signal=~\"availability|latency\"})", t.set()), 2*all); err != nil {
 		return err
 	}
 	if !t.faults {
@@ -294,14 +342,22 @@ func (w *world) settled(ctx context.Context, t turn) error {
 	return w.prometheus.counts(ctx, `count(ALERTS{alertname="FaultDetected",alertstate="firing"})`, brokenServices)
 }
 
-// tellRules prints what each group costs.
+// tellRules prints what each group costs, and what the rules cost beside thresholds
+// that are written by hand.
 func (b *bench) tellRules(all []ruleTime) {
-	b.say.Line("\nEvaluation of the rules for %d services of %d nodes, E = %s; ms, median of %d evaluations (greatest)", ruleServices, ruleNodes, ruleInterval, ruleRounds)
-	b.say.Line("  %-30s %-26s %5s %9s %16s %6s %16s  %-14s %s", "", "group", "rules", "samples", "whole group", "of E", "to FaultDetected", "d_e of "+ruleDelay.String(), "dearest rule")
+	b.say.Line("\nEvaluation of the rules for %d services of %d nodes, E = %s: ms, median of %d evaluations (greatest)", ruleServices, ruleNodes, ruleInterval, ruleRounds)
+	b.say.Line("  %-30s %-26s %5s %9s %15s %6s %15s %-12s %10s  %s", "", "group", "rules", "samples", "whole group", "of E", "FaultDetected", "d_e of "+ruleDelay.String(), "CPU", "dearest rule")
 	for _, t := range all {
 		whole, _, most := spread(t.whole)
-		detect, _, late := spread(t.detect)
-		b.say.Line("  %-30s %-26s %5d %9.0f %16s %5.1f%% %16s  %-14s %s", t.what, t.group, t.rules, t.samples, fmt.Sprintf("%.0f (%.0f)", whole, most),
-			whole/10/ruleInterval.Seconds(), fmt.Sprintf("%.0f (%.0f)", detect, late), verdict(late <= 1000*ruleDelay.Seconds()), t.dearest)
+		detect, kept, cpu := "", "", ""
+		if len(t.detect) > 0 {
+			median, _, late := spread(t.detect)
+			detect, kept = fmt.Sprintf("%.0f (%.0f)", median, late), verdict(late <= ms(ruleDelay))
+		}
+		if t.cpu > 0 {
+			cpu = fmt.Sprintf("%.0f", t.cpu)
+		}
+		b.say.Line("  %-30s %-26s %5d %9.0f %15s %5.1f%% %15s %-12s %10s  %s", t.what, t.group, t.rules, t.samples, fmt.Sprintf("%.0f (%.0f)", whole, most),
+			100*whole/ms(ruleInterval), detect, kept, cpu, t.dearest)
 	}
 }

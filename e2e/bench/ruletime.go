@@ -18,7 +18,8 @@ const (
 	ruleNodes    = 20
 	ruleInterval = 5 * time.Second // P, S and E
 	ruleDelay    = time.Second     // d_e
-	ruleRounds   = 5               // evaluations that are measured
+	ruleRounds   = 3               // evaluations that are measured
+	ruleAlone    = 10 * time.Second
 	ruleSettled  = 2 * time.Minute // by which a group has seen everything
 )
 
@@ -47,16 +48,16 @@ type evaluatedRule struct {
 	LastError      string  `json:"lastError"`
 }
 
-// until is the time up to the end of the first rule of a name: the delay that a
-// bound calls d_e. Without such a rule it is that of the whole group.
-func (g evaluatedGroup) until(name string) float64 {
+// until is the time up to the end of the first rule of a name, which a bound calls
+// d_e, and whether there is one.
+func (g evaluatedGroup) until(name string) (float64, bool) {
 	var sum float64
 	for _, r := range g.Rules {
 		if sum += r.EvaluationTime; r.Name == name {
-			return sum
+			return sum, true
 		}
 	}
-	return g.EvaluationTime
+	return 0, false
 }
 
 // err is what the rules of it complain about.
@@ -76,6 +77,7 @@ type ruleTime struct {
 	rules         int
 	whole, detect []float64 // a value per evaluation: of all rules, and up to FaultDetected
 	dearest       string    // the rule that takes longest, with its share
+	cpu           float64   // of all groups in an interval; 0: told with another one
 	samples       float64   // that one evaluation reads
 }
 
@@ -86,7 +88,7 @@ func (p *program) groups(ctx context.Context) ([]evaluatedGroup, error) {
 	return all.Data.Groups, err
 }
 
-// find gives a group by its name; of one that was not evaluated yet there is none.
+// findGroup gives a group by its name; of one that was not evaluated yet there is none.
 func findGroup(all []evaluatedGroup, name string) (evaluatedGroup, bool) {
 	i := slices.IndexFunc(all, func(g evaluatedGroup) bool { return g.Name == name })
 	if i < 0 || all[i].LastEvaluation.Unix() <= 0 {
@@ -95,30 +97,57 @@ func findGroup(all []evaluatedGroup, name string) (evaluatedGroup, bool) {
 	return all[i], true
 }
 
-// watchGroup waits for some evaluations of a group, each of them looked at once
-// after it has ended.
-func (p *program) watchGroup(ctx context.Context, name string, n int) (seen []evaluatedGroup, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(4*n)*ruleInterval, fmt.Errorf("group %s was not evaluated %d times in %s", name, n, time.Duration(4*n)*ruleInterval))
+// watched are evaluations of some groups, by name, and the CPU that all of them took
+// in an interval.
+type watched struct {
+	seen map[string][]evaluatedGroup
+	cpu  time.Duration
+}
+
+// watchGroups waits for some evaluations of the first group, and sees those of the others
+// meanwhile. CPU is that of the process, less its share while it only scrapes: from
+// the end of one evaluation to the end of the last.
+func (p *program) watchGroups(ctx context.Context, groups []string, alone float64) (watched, error) {
+	const long = 2 * time.Minute
+	ctx, cancel := context.WithTimeoutCause(ctx, long, fmt.Errorf("group %s was not evaluated %d times in %s", groups[0], ruleRounds+1, long))
 	defer cancel()
-	first, _, err := p.group(ctx, name)
-	for last := first.LastEvaluation; err == nil && len(seen) < n; {
-		var g evaluatedGroup
-		var is bool
-		if g, is, err = p.group(ctx, name); err == nil && is && g.LastEvaluation.After(last) {
-			seen, last, err = append(seen, g), g.LastEvaluation, g.err()
+	if _, err := p.evaluatedGroups(ctx, groups, 1); err != nil {
+		return watched{}, err
+	}
+	w := watched{}
+	used, took, err := p.uses(func() (err error) {
+		w.seen, err = p.evaluatedGroups(ctx, groups, ruleRounds)
+		return err
+	})
+	w.cpu = (used - time.Duration(alone*float64(took))) / ruleRounds
+	return w, err
+}
+
+// evaluatedGroups looks at groups until the first one was evaluated n times more: at
+// each evaluation once, soon after it has ended.
+func (p *program) evaluatedGroups(ctx context.Context, groups []string, n int) (map[string][]evaluatedGroup, error) {
+	seen, last := map[string][]evaluatedGroup{}, map[string]time.Time{}
+	for len(seen[groups[0]]) < n {
+		all, err := p.groups(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range groups {
+			g, is := findGroup(all, name)
+			if at, before := last[name]; is && before && g.LastEvaluation.After(at) {
+				seen[name] = append(seen[name], g)
+				err = errors.Join(err, g.err())
+			}
+			last[name] = g.LastEvaluation
 		}
 		if err == nil {
 			err = wait(ctx, 200*time.Millisecond)
 		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	return seen, err
-}
-
-// group gives one group by its name, and whether it was evaluated.
-func (p *program) group(ctx context.Context, name string) (evaluatedGroup, bool, error) {
-	all, err := p.groups(ctx)
-	g, is := findGroup(all, name)
-	return g, is, err
+	return seen, nil
 }
 
 // ruleCost sums up what was seen of a group.
@@ -128,7 +157,10 @@ func ruleCost(what string, seen []evaluatedGroup) ruleTime {
 	dear := make([]float64, len(last.Rules))
 	var sum float64
 	for _, g := range seen {
-		t.whole, t.detect = append(t.whole, 1000*g.EvaluationTime), append(t.detect, 1000*g.until("FaultDetected"))
+		t.whole = append(t.whole, 1000*g.EvaluationTime)
+		if d, is := g.until("FaultDetected"); is {
+			t.detect = append(t.detect, 1000*d)
+		}
 		for i, r := range g.Rules {
 			dear[i] += r.EvaluationTime
 			sum += r.EvaluationTime
