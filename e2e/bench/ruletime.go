@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ type ruleTime struct {
 	what, group   string
 	rules         int
 	whole, detect []float64 // a value per evaluation: of all rules, and up to FaultDetected
-	dearest       string    // the rule that takes longest, with its share
+	dearest       string    // the rules that take longest, with their shares
 	cpu           float64   // of all groups in an interval; 0: told with another one
 	samples       float64   // that one evaluation reads
 }
@@ -155,7 +156,6 @@ func ruleCost(what string, seen []evaluatedGroup) ruleTime {
 	last := seen[len(seen)-1]
 	t := ruleTime{what: what, group: last.Name, rules: len(last.Rules)}
 	dear := make([]float64, len(last.Rules))
-	var sum float64
 	for _, g := range seen {
 		t.whole = append(t.whole, 1000*g.EvaluationTime)
 		if d, is := g.until("FaultDetected"); is {
@@ -163,12 +163,26 @@ func ruleCost(what string, seen []evaluatedGroup) ruleTime {
 		}
 		for i, r := range g.Rules {
 			dear[i] += r.EvaluationTime
-			sum += r.EvaluationTime
 		}
 	}
-	most := slices.Index(dear, slices.Max(dear))
-	t.dearest = fmt.Sprintf("%s %.0f %%", last.Rules[most].Name, 100*dear[most]/sum)
+	t.dearest = dearest(last.Rules, dear)
 	return t
+}
+
+// dearest names the three rules that took longest, each with its share.
+func dearest(rules []evaluatedRule, took []float64) string {
+	var sum float64
+	order := make([]int, len(rules))
+	for i := range rules {
+		order[i] = i
+		sum += took[i]
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(took[b], took[a]) })
+	var words []string
+	for _, i := range order[:min(3, len(order))] {
+		words = append(words, fmt.Sprintf("%s %.0f %%", strings.TrimPrefix(rules[i].Name, "onefiveten:"), 100*took[i]/sum))
+	}
+	return strings.Join(words, ", ")
 }
 
 // reads is how many samples one evaluation of a group reads, as the engine counts
