@@ -62,6 +62,7 @@ type app struct {
 	outputDir                    string
 	tests, diffFiles, checkFiles bool
 
+	linting     linting
 	backtesting backtesting
 
 	commands map[string]func(context.Context) error
@@ -136,11 +137,13 @@ func (a *app) define(k *kingpin.Application) {
 
 	windows := k.Command("windows", "Print the windows and severities that are built in, for a windows_file of your own.")
 
+	a.defineLint(k)
 	a.defineBacktest(k)
 	a.commands = map[string]func(context.Context) error{
 		"serve":             a.serve,
 		check.FullCommand(): a.check,
 		rules.FullCommand(): func(context.Context) error { return a.rules() },
+		"lint":              a.lint,
 		"backtest":          a.backtest,
 		windows.FullCommand(): func(context.Context) error {
 			_, err := io.WriteString(a.stdout, collector.WindowsFile)

@@ -146,7 +146,7 @@ func (r *reader) readRule(n *yaml.Node, g *group, index int, labels []entry) *ru
 	if one.text.value == "" {
 		r.wrong(n.Line, "no expr")
 	} else {
-		one.expr = r.parse(one.text, "")
+		one.expr = r.parse(one.text)
 	}
 	return one
 }
@@ -164,31 +164,38 @@ func (r *reader) metric(line int, name string) {
 
 // parse parses an expression as Prometheus does by default. What parses with
 // everything experimental enabled, and not without, is one finding of its own.
-func (r *reader) parse(t text, what string) parser.Expr {
+func (r *reader) parse(t text) parser.Expr {
 	expr, err := parser.NewParser(parser.Options{}).ParseExpr(t.value)
 	if err == nil {
 		return expr
 	}
 	all := parser.Options{EnableExperimentalFunctions: true, ExperimentalDurationExpr: true, EnableExtendedRangeSelectors: true, EnableBinopFillModifiers: true}
-	if expr, again := parser.NewParser(all).ParseExpr(t.value); again == nil {
-		r.mistakes(t, err, Experimental, what+"experimental, Prometheus refuses it unless it runs with the feature flag, and it may change or vanish: ")
+	expr, again := parser.NewParser(all).ParseExpr(t.value)
+	if again == nil {
+		for _, one := range mistakes(err) {
+			r.refused(t, one, Experimental, "experimental, Prometheus refuses it without its feature flag, and it may change or vanish: ")
+		}
 		return expr
 	}
-	r.mistakes(t, err, Syntax, what+"parsing the expression: ")
+	// What the parser finds behind the first mistake follows from it.
+	r.refused(t, mistakes(again)[0], Syntax, "parsing the expression: ")
 	return nil
 }
 
-// mistakes tells each mistake that the parser found at its line.
-func (r *reader) mistakes(t text, err error, check, what string) {
+// mistakes are those that the parser found, one or more.
+func mistakes(err error) parser.ParseErrors {
 	var all parser.ParseErrors
-	if !errors.As(err, &all) {
-		all = parser.ParseErrors{{Err: err}}
+	if !errors.As(err, &all) || len(all) == 0 {
+		return parser.ParseErrors{{Err: err}}
 	}
-	for _, one := range all {
-		r.found = append(r.found, Finding{
-			File: r.file, Line: t.line(int(one.PositionRange.Start)), Group: r.group, Rule: r.rule, Check: check, Severity: Error, Text: what + one.Err.Error(),
-		})
-	}
+	return all
+}
+
+// refused tells of a mistake in an expression at its line.
+func (r *reader) refused(t text, one parser.ParseErr, check, what string) {
+	r.found = append(r.found, Finding{
+		File: r.file, Line: t.line(int(one.PositionRange.Start)), Group: r.group, Rule: r.rule, Check: check, Severity: Error, Text: what + one.Err.Error(),
+	})
 }
 
 // doubles tells rules of one kind with the same name and labels in a file, as
