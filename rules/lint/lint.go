@@ -78,7 +78,7 @@ type linter struct {
 	found   []Finding
 }
 
-// Check gives the findings of files, sorted by file, in the order given, and line.
+// Check gives the findings of files, sorted by file, in the order given, line and severity.
 func Check(files []File, o Options) []Finding {
 	l := &linter{options: o, records: map[string][]*rule{}}
 	order := map[string]int{}
@@ -99,7 +99,7 @@ func Check(files []File, o Options) []Finding {
 		l.checkGroup(g)
 	}
 	slices.SortStableFunc(l.found, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Check, b.Check), cmp.Compare(a.Text, b.Text))
+		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Check, b.Check), cmp.Compare(a.Text, b.Text))
 	})
 	return slices.Compact(l.found)
 }

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +28,8 @@ type group struct {
 	rules              []*rule
 }
 
-// rule is a rule of a group. expr is nil where it could not be parsed.
+// rule is a rule of a group. expr is nil where it could not be parsed, or where
+// nobody can tell whether it is a record or an alert.
 type rule struct {
 	group               *group
 	index, line         int
@@ -122,7 +124,7 @@ func (r *reader) readGroup(n *yaml.Node, rules *int) *group {
 func (r *reader) readRule(n *yaml.Node, g *group, index int, labels []entry) *rule {
 	keys := r.mapping(n, "rule", "record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations")
 	record, alert := r.text(keys["record"]).value, r.text(keys["alert"]).value
-	one := &rule{group: g, index: index, line: n.Line, name: record + alert, record: record != "" && alert == ""}
+	one := &rule{group: g, index: index, line: n.Line, name: cmp.Or(record, alert), record: record != "" && alert == ""}
 	r.rule = one.name
 	defer func() { r.rule = "" }()
 	if (record == "") == (alert == "") {
@@ -145,8 +147,8 @@ func (r *reader) readRule(n *yaml.Node, g *group, index int, labels []entry) *ru
 	one.text = r.text(keys["expr"])
 	if one.text.value == "" {
 		r.wrong(n.Line, "no expr")
-	} else {
-		one.expr = r.parse(one.text)
+	} else if expr := r.parse(one.text); (record == "") != (alert == "") {
+		one.expr = expr
 	}
 	return one
 }
