@@ -188,7 +188,7 @@ func TestExperimental_IsOneFindingAndNoMistakeOfSyntax(t *testing.T) {
 		`mad_over_time(x[5m]) > 1`:       found + `function "mad_over_time" is not enabled (experimental)`,
 		`ts_of_max_over_time(x[5m]) > 1`: found,
 		`limitk(3, x) > 1`:               found,
-		`rate(x[5m + 1m]) > 1`:           found,
+		`rate(x[5m + 1m]) > 1`:           `a.yml:5: "A": warning: arithmetic of durations, which only a recent Prometheus 3 takes without its feature flag: experimental duration expression is not enabled (experimental)`,
 		`x > fill(0) y`:                  found,
 		`increase(x[5m] anchored) > 1`:   found,
 		`sort(x) > 1`:                    "",

@@ -165,22 +165,26 @@ func (r *reader) metric(line int, name string) {
 }
 
 // parse parses an expression as Prometheus does by default. What parses with
-// everything experimental enabled, and not without, is one finding of its own.
+// everything experimental enabled, and not without, is a finding of its own. So are
+// durations that are reckoned: they were experimental until lately.
 func (r *reader) parse(t text) parser.Expr {
-	expr, err := parser.NewParser(parser.Options{}).ParseExpr(t.value)
+	expr, err := parser.NewParser(parser.Options{ExperimentalDurationExpr: true}).ParseExpr(t.value)
 	if err == nil {
+		if _, err := parser.NewParser(parser.Options{}).ParseExpr(t.value); err != nil {
+			r.refused(t, mistakes(err)[0], Experimental, Warning, "arithmetic of durations, which only a recent Prometheus 3 takes without its feature flag: ")
+		}
 		return expr
 	}
 	all := parser.Options{EnableExperimentalFunctions: true, ExperimentalDurationExpr: true, EnableExtendedRangeSelectors: true, EnableBinopFillModifiers: true}
 	expr, again := parser.NewParser(all).ParseExpr(t.value)
 	if again == nil {
 		for _, one := range mistakes(err) {
-			r.refused(t, one, Experimental, "experimental, Prometheus refuses it without its feature flag, and it may change or vanish: ")
+			r.refused(t, one, Experimental, Error, "experimental, Prometheus refuses it without its feature flag, and it may change or vanish: ")
 		}
 		return expr
 	}
 	// What the parser finds behind the first mistake follows from it.
-	r.refused(t, mistakes(again)[0], Syntax, "parsing the expression: ")
+	r.refused(t, mistakes(again)[0], Syntax, Error, "parsing the expression: ")
 	return nil
 }
 
@@ -194,9 +198,9 @@ func mistakes(err error) parser.ParseErrors {
 }
 
 // refused tells of a mistake in an expression at its line.
-func (r *reader) refused(t text, one parser.ParseErr, check, what string) {
+func (r *reader) refused(t text, one parser.ParseErr, check string, s Severity, what string) {
 	r.found = append(r.found, Finding{
-		File: r.file, Line: t.line(int(one.PositionRange.Start)), Group: r.group, Rule: r.rule, Check: check, Severity: Error, Text: what + one.Err.Error(),
+		File: r.file, Line: t.line(int(one.PositionRange.Start)), Group: r.group, Rule: r.rule, Check: check, Severity: s, Text: what + one.Err.Error(),
 	})
 }
 

@@ -22,7 +22,7 @@ func functions() template.FuncMap {
 	all := template.FuncMap{}
 	for name := range strings.FieldsSeq(`query first label value strvalue args reReplaceAll safeHtml match title toUpper toLower graphLink tableLink
 		sortByLabel stripPort stripDomain humanize humanize1024 humanizeDuration humanizePercentage humanizeTimestamp toTime toDuration now
-		pathPrefix externalURL parseDuration urlQueryEscape tmpl`) {
+		pathPrefix externalURL parseDuration urlQueryEscape`) {
 		all[name] = func() string { return "" }
 	}
 	return all

@@ -110,7 +110,8 @@ func (r *reader) fill(all map[string]*yaml.Node, m *yaml.Node, what string, know
 	}
 }
 
-// list gives the entries of a list; nothing is an empty one.
+// list gives the entries of a list; nothing is an empty one, and entries of nothing
+// are left out, as Prometheus does.
 func (r *reader) list(n *yaml.Node, what string) []*yaml.Node {
 	n = resolved(n)
 	if empty(n) {
@@ -120,7 +121,7 @@ func (r *reader) list(n *yaml.Node, what string) []*yaml.Node {
 		r.wrong(n.Line, "%s: want a list", what)
 		return nil
 	}
-	return n.Content
+	return slices.DeleteFunc(slices.Clone(n.Content), func(one *yaml.Node) bool { return empty(resolved(one)) })
 }
 
 // text gives a text with its place. Nothing is an empty one.
