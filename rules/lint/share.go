@@ -9,8 +9,8 @@ import (
 )
 
 // share says that a counts a part of what b counts, so that a is 0 wherever b is:
-// the same series, but for more matchers of a, in the same functions. Their quotient
-// may be NaN and is never infinite.
+// the same series, but for more matchers of a, in the same functions, or rates of two
+// counters of one exporter. Their quotient may be NaN and is never infinite.
 func share(a, b parser.Expr) bool {
 	a, b = bare(a), bare(b)
 	if n, ok := a.(*parser.BinaryExpr); ok {
@@ -24,7 +24,7 @@ func share(a, b parser.Expr) bool {
 		return ok && n.Op == d.Op && (d.Op == parser.SUM || d.Op == parser.COUNT || d.Op == parser.MAX) && share(n.Expr, d.Expr)
 	case *parser.Call:
 		n, ok := a.(*parser.Call)
-		return ok && n.Func == d.Func && len(n.Args) == 1 && counts(n.Func.Name) && share(n.Args[0], d.Args[0])
+		return ok && n.Func == d.Func && len(n.Args) == 1 && counts(n.Func.Name) && (share(n.Args[0], d.Args[0]) || increases(n.Func.Name) && related(n.Args[0], d.Args[0]))
 	case *parser.MatrixSelector:
 		n, ok := a.(*parser.MatrixSelector)
 		return ok && n.Range == d.Range && share(n.VectorSelector, d.VectorSelector)
@@ -56,6 +56,23 @@ func shareOfBoth(n *parser.BinaryExpr, b parser.Expr) bool {
 // counts says that a function of less gives no more.
 func counts(function string) bool {
 	return slices.Contains([]string{"rate", "increase", "irate", "sum_over_time", "count_over_time", "max_over_time", "last_over_time"}, function)
+}
+
+// increases says that a function tells what happened within a range.
+func increases(function string) bool { return function == "rate" || function == "increase" }
+
+// related says that two ranges are of counters of one exporter, by the first word of
+// their names, and equally long: of errors_total and requests_total both stand still
+// while nothing happens.
+func related(a, b parser.Expr) bool {
+	n, ok := bare(a).(*parser.MatrixSelector)
+	d, also := bare(b).(*parser.MatrixSelector)
+	if !ok || !also || n.Range != d.Range {
+		return false
+	}
+	first, _, long := strings.Cut(n.VectorSelector.(*parser.VectorSelector).Name, "_")
+	second, _, longToo := strings.Cut(d.VectorSelector.(*parser.VectorSelector).Name, "_")
+	return long && longToo && first == second
 }
 
 // shareOfSeries compares selectors. The parts of a histogram or summary are 0
