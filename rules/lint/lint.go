@@ -136,11 +136,17 @@ func (l *linter) interval(g *group) time.Duration { return cmp.Or(g.interval, l.
 
 // of tells of a group.
 func (l *linter) of(g *group, line int, check string, s Severity, format string, args ...any) {
+	if slices.Contains(g.ignored, check) {
+		return
+	}
 	l.found = append(l.found, Finding{File: g.file, Line: line, Group: g.name, Check: check, Severity: s, Text: fmt.Sprintf(format, args...)})
 }
 
 // tell tells of a rule.
 func (l *linter) tell(r *rule, line int, check string, s Severity, format string, args ...any) {
+	if check != Syntax && (slices.Contains(r.ignored, check) || slices.Contains(r.group.ignored, check)) {
+		return
+	}
 	l.found = append(l.found, Finding{
 		File: r.group.file, Line: line, Group: r.group.name, Rule: r.name, Check: check, Severity: s, Text: fmt.Sprintf(format, args...),
 	})

@@ -384,6 +384,35 @@ b.yml:11: "A": warning: the rule at line 5 has the same name and labels
 `)
 }
 
+// A comment right above a rule or a group turns checks off for it.
+func TestIgnore_IsOfTheRuleOrTheGroup(t *testing.T) {
+	const text = `groups:
+# lint: ignore division
+- name: a
+  rules:
+  # lint: ignore comparison, experimental
+  # and why
+  - {alert: A, expr: 'mad_over_time(a[5m])'}
+  - {alert: B, expr: b}
+  - {record: 'a:b', expr: b / c}
+  # lint: ignore comparision syntax
+
+  - {alert: C, expr: c}
+  # lint: ignore syntax
+  - {alert: D, expr: '('}
+- name: b
+  rules:
+  - {record: 'b:b', expr: b / c}
+`
+	wants(t, told(Options{}, text), `
+a.yml:8: "B": warning: no comparison
+a.yml:12: "C": warning: no comparison
+a.yml:13: "D": warning: no check that could be ignored is named "syntax", want one of duplicate, group-size, interval,
+a.yml:14: "D": error: parsing the expression
+a.yml:17: "b:b": warning: c may be 0
+`)
+}
+
 // Aliases and merged mappings are what they stand for.
 func TestRead_FollowsAliases(t *testing.T) {
 	wants(t, told(Options{}, `groups:

@@ -26,6 +26,7 @@ type group struct {
 	line, intervalLine int
 	interval           time.Duration
 	rules              []*rule
+	ignored            []string // checks that a comment turns off for it
 }
 
 // rule is a rule of a group. expr is nil where it could not be parsed, or where
@@ -38,6 +39,7 @@ type rule struct {
 	text                text
 	expr                parser.Expr
 	labels, annotations []entry // labels with those of the group
+	ignored             []string
 }
 
 // at is the line of a part of the rule's expression.
@@ -98,6 +100,7 @@ func (r *reader) readGroup(n *yaml.Node, rules *int) *group {
 	g := &group{file: r.file, name: r.text(keys["name"]).value, line: n.Line}
 	r.group = g.name
 	defer func() { r.group = "" }()
+	g.ignored = r.comment(n.Line)
 	if g.name == "" {
 		r.wrong(n.Line, "a group without a name")
 	}
@@ -126,7 +129,9 @@ func (r *reader) readRule(n *yaml.Node, g *group, index int, labels []entry) *ru
 	record, alert := r.text(keys["record"]).value, r.text(keys["alert"]).value
 	one := &rule{group: g, index: index, line: n.Line, name: cmp.Or(record, alert), record: record != "" && alert == ""}
 	r.rule = one.name
-	defer func() { r.rule = "" }()
+	one.ignored = r.comment(n.Line)
+	r.ignored = one.ignored
+	defer func() { r.rule, r.ignored = "", nil }()
 	if (record == "") == (alert == "") {
 		r.wrong(n.Line, "want either record or alert, got record %q and alert %q", record, alert)
 	}
@@ -199,6 +204,9 @@ func mistakes(err error) parser.ParseErrors {
 
 // refused tells of a mistake in an expression at its line.
 func (r *reader) refused(t text, one parser.ParseErr, check string, s Severity, what string) {
+	if slices.Contains(r.ignored, check) {
+		return
+	}
 	r.found = append(r.found, Finding{
 		File: r.file, Line: t.line(int(one.PositionRange.Start)), Group: r.group, Rule: r.rule, Check: check, Severity: s, Text: what + one.Err.Error(),
 	})

@@ -15,13 +15,41 @@ import (
 // deepest is how many merged mappings may stand in each other.
 const deepest = 10
 
-// reader reads one file. group and rule are where it is.
+// reader reads one file. group and rule are where it is, and ignored what a comment
+// turns off there.
 type reader struct {
 	*linter
-	file  string
-	lines []string
-	group string
-	rule  string
+	file    string
+	lines   []string
+	group   string
+	rule    string
+	ignored []string
+}
+
+// comment gives the checks that the comments right above a line turn off, as in
+// "# lint: ignore division, comparison". What Prometheus refuses stays refused.
+func (r *reader) comment(line int) (checks []string) {
+	for line--; line >= 1 && line <= len(r.lines); line-- {
+		text, ok := strings.CutPrefix(strings.TrimSpace(r.lines[line-1]), "#")
+		if !ok {
+			break
+		}
+		if text, ok = strings.CutPrefix(strings.TrimSpace(text), "lint: ignore "); !ok {
+			continue
+		}
+		for name := range strings.FieldsFuncSeq(text, func(c rune) bool { return c == ',' || c == ' ' }) {
+			if name = strings.TrimSpace(name); !slices.Contains(optional(), name) {
+				r.say(line, Warning, "no check that could be ignored is named %s, want one of %s", quoted(name), strings.Join(optional(), ", "))
+			}
+			checks = append(checks, name)
+		}
+	}
+	return checks
+}
+
+// optional are the checks that may be turned off.
+func optional() []string {
+	return []string{Duplicate, GroupSize, Interval, Dependency, Division, Comparison, Experimental, RangeEdge, KBound, LabelValue}
 }
 
 // wrong tells of what Prometheus would refuse.
