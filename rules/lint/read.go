@@ -99,8 +99,9 @@ func (r *reader) readGroup(n *yaml.Node, rules *int) *group {
 	keys := r.mapping(n, "group", "name", "interval", "query_offset", "limit", "labels", "rules")
 	g := &group{file: r.file, name: r.text(keys["name"]).value, line: n.Line}
 	r.group = g.name
-	defer func() { r.group = "" }()
+	defer func() { r.group, r.groupIgnored = "", nil }()
 	g.ignored = r.comment(n.Line)
+	r.groupIgnored = g.ignored
 	if g.name == "" {
 		r.wrong(n.Line, "a group without a name")
 	}
@@ -204,7 +205,7 @@ func mistakes(err error) parser.ParseErrors {
 
 // refused tells of a mistake in an expression at its line.
 func (r *reader) refused(t text, one parser.ParseErr, check string, s Severity, what string) {
-	if slices.Contains(r.ignored, check) {
+	if check != Syntax && slices.Contains(slices.Concat(r.ignored, r.groupIgnored), check) {
 		return
 	}
 	r.found = append(r.found, Finding{

@@ -15,15 +15,16 @@ import (
 // deepest is how many merged mappings may stand in each other.
 const deepest = 10
 
-// reader reads one file. group and rule are where it is, and ignored what a comment
-// turns off there.
+// reader reads one file. group and rule are where it is, ignored and
+// groupIgnored what comments turn off there.
 type reader struct {
 	*linter
-	file    string
-	lines   []string
-	group   string
-	rule    string
-	ignored []string
+	file  string
+	lines []string
+	group string
+	rule  string
+
+	ignored, groupIgnored []string
 }
 
 // comment gives the checks that the comments right above a line turn off, as in
