@@ -59,7 +59,7 @@ func (c *scene) allNodes() {
 	c.expect(fires - c.step)
 	c.expect(fires, "FaultDetected", "FaultLocated")
 	c.alert(fires, "FaultLocated", c.who(label{"scope", "service"}), []label{
-		{"summary", c.service.Name + ": the fault is in the service as a whole; members bad: 3"}, began,
+		{"summary", c.service.Name + ": the fault is in the service as a whole; members bad: 3"}, {"evidence", "1.00 of all nodes bad"}, began,
 	})
 }
 

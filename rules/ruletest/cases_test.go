@@ -129,7 +129,7 @@ one node is down, located, overdue, recovered
 all nodes are down: the service as a whole
   1m14s firing: 
   1m15s firing: FaultDetected shop 1, FaultLocated shop 1
-  1m15s FaultLocated[{map[heal:true owner:team-shop scope:service service:shop severity:page signal:availability] map[fault_start:61.666 summary:shop: the fault is in the service as a whole; members bad: 3]}]
+  1m15s FaultLocated[{map[heal:true owner:team-shop scope:service service:shop severity:page signal:availability] map[evidence:1.00 of all nodes bad fault_start:61.666 summary:shop: the fault is in the service as a whole; members bad: 3]}]
 the only node is down: the service as a whole
   1m15s firing: FaultDetected shop 1, FaultLocated shop 1
   1m15s count by (scope) (ALERTS{alertname="FaultLocated"}): scope=service 1
