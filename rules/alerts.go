@@ -5,6 +5,12 @@ import "time"
 // start is the annotation with the fault's first bad sample in unix seconds.
 const start = `{{ with printf "onefiveten:fault_start_timestamp_seconds:min{service=%q,signal=%q}" $labels.service $labels.signal | query }}{{ . | first | value | printf "%.3f" }}{{ end }}`
 
+// evidence is what speaks for where a fault was located. A query that finds nothing
+// leaves its part out.
+const evidence = `{{ $all := printf "avg(onefiveten:member_fault:bool{service=%q,signal=%q,dimension=\"node\"})" $labels.service $labels.signal }}` +
+	`{{ if ne $labels.scope "service" }}{{ $value }} of {{ $labels.scope }} {{ $labels.member }} bad{{ with $all | query }}, of all nodes {{ . | first | value | printf "%.2f" }}{{ end }}` +
+	`{{ else }}{{ with $all | query }}{{ . | first | value | printf "%.2f" }} of all nodes bad{{ end }}{{ end }}`
+
 // alerts follow the records in the same group, for the same reason. Within
 // FaultDetected and FaultLocated keep_firing_for bridges the restart of an
 // exporter; the others may end and begin again, which costs people nothing.
@@ -28,25 +34,18 @@ func stageAlerts(class string, keep time.Duration) []rule {
 			{"fault_start", start},
 		},
 	}, {
-		comment: "Locate: one member.",
+		comment: "Locate: a member, or the service as a whole.",
 		alert:   "FaultLocated",
 		expr: `
 			max by (service, owner, signal, scope, member, <by>) (
-				label_replace(onefiveten:member_located:ratio{rule_set="<set>", mode="page"}, "scope", "$1", "dimension", "(.+)")
+					label_replace(onefiveten:member_located:ratio{rule_set="<set>", mode="page"}, "scope", "$1", "dimension", "(.+)")
+				or
+					label_replace(onefiveten:service_located:sum{rule_set="<set>", mode="page"}, "scope", "service", "", "")
 			)`,
 		keep: keep, labels: heal,
 		annotations: []label{
-			{"summary", `{{ $labels.service }}: the fault is in {{ $labels.scope }} {{ $labels.member }}`},
-			{"evidence", `{{ $value }} of {{ $labels.scope }} {{ $labels.member }} bad, of all nodes {{ with printf "avg(onefiveten:member_fault:bool{service=%q,signal=%q,dimension=\"node\"})" $labels.service $labels.signal | query }}{{ . | first | value | printf "%.2f" }}{{ end }}`},
-			{"fault_start", start},
-		},
-	}, {
-		comment: "Locate: the service as a whole.",
-		alert:   "FaultLocated",
-		expr:    `sum by (service, owner, signal) (onefiveten:service_located:sum{rule_set="<set>", mode="page"})`,
-		keep:    keep, labels: append(heal[:2:2], label{"scope", "service"}),
-		annotations: []label{
-			{"summary", `{{ $labels.service }}: the fault is in the service as a whole; members bad: {{ $value }}`},
+			{"summary", `{{ $labels.service }}: the fault is in {{ if eq $labels.scope "service" }}the service as a whole; members bad: {{ $value }}{{ else }}{{ $labels.scope }} {{ $labels.member }}{{ end }}`},
+			{"evidence", evidence},
 			{"fault_start", start},
 		},
 	}, {

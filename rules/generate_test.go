@@ -363,6 +363,23 @@ func outputs(t *testing.T, expr parser.Expr) []string {
 	return nil
 }
 
+// A place is named once, whatever it is: one rule makes all FaultLocated, so that
+// a service and one of its nodes are told apart by the label scope alone.
+func TestFaultLocated_IsOneRule(t *testing.T) {
+	rules := map[string]int{}
+	forEachRule(t, full(), func(group string, r writtenRule, _ parser.Expr) {
+		if r.Alert == "FaultLocated" {
+			rules[group]++
+			if _, fixed := r.Labels["scope"]; fixed || !strings.Contains(r.Expr, `"scope", "service"`) {
+				t.Errorf("%s: got labels %v, want the scope from the expression:\n%s", group, r.Labels, r.Expr)
+			}
+		}
+	})
+	if want := map[string]int{"onefiveten:page-node": 1, "onefiveten:ticket-node-version-zone": 1}; !maps.Equal(rules, want) {
+		t.Errorf("got %v, want %v", rules, want)
+	}
+}
+
 func TestFaultDetected_CarriesWhatTheReceiverReads(t *testing.T) {
 	forEachRule(t, demo(), func(_ string, r writtenRule, _ parser.Expr) {
 		if r.Alert != "FaultDetected" {

@@ -121,7 +121,6 @@ func TestAlerts_AreThoseOfTheTable(t *testing.T) {
 		"ConfigReloadFailed for=1m keep= program=heal-receiver severity=ticket",
 		"ConfigReloadFailed for=1m keep= program=probe-exporter severity=ticket",
 		"FaultDetected for= keep=40s heal=true severity=page",
-		"FaultLocated for= keep=40s heal=true scope=service severity=page",
 		"FaultLocated for= keep=40s heal=true severity=page",
 		"FaultNotLocated for= keep= heal=true severity=page",
 		"HealFailing for=15s keep= reason=hand_over severity=ticket",
