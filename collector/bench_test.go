@@ -44,14 +44,17 @@ func httpResult() probe.Result {
 }
 
 // many is a collector of n targets that have each been probed a few times.
-func many(b testing.TB, n int) *Collector {
+func many(b testing.TB, n int) *Collector { return manyUnder(b, n, exporter) }
+
+// manyUnder is many under a backend.
+func manyUnder(b testing.TB, n int, backend string) *Collector {
 	var list []string
 	for i := range n {
 		list = append(list, fmt.Sprintf(`{url: "http://10.0.%d.%d:8080/health", labels: {node: node-%d, zone: z%d}}`, i/250, i%250, i, i%3))
 	}
 	c := New("a", log.NewNopLogger())
 	text := strings.Replace(shop, `{url: "http://n1/", labels: {node: n1, zone: za}}`, strings.Join(list, ", "), 1)
-	text = "baselines: {default: {min_samples: 2}}\n" + text
+	text = "backend: " + backend + "\nbaselines: {default: {min_samples: 2}}\n" + text
 	if err := c.Apply(parse(b, text), (&fake{}).modules(), proved, nil); err != nil {
 		b.Fatal(err)
 	}

@@ -15,10 +15,8 @@ import (
 	"github.com/onefiveten/onefiveten/sigma"
 )
 
-const (
-	notYet    = "known, not yet available"
-	holdExtra = 5 * time.Minute // the hold must outlive recover by more than this
-)
+// holdExtra is by how much more the hold must outlive recover.
+const holdExtra = 5 * time.Minute
 
 // reserved are label names that targets may not carry: the exporter sets them,
 // or rules and Alertmanager give them a meaning (DETECTION 3.3).
@@ -68,8 +66,7 @@ func (r reporter) unless(ok bool, path, format string, args ...any) {
 func (s Settings) Check(report func(path, text string)) {
 	r := reporter(report)
 	s.Windows = s.windows() // made once
-	r.unless(s.Backend != "promql", "backend", "promql: %s", notYet)
-	r.unless(slices.Contains([]string{"", exporter, "promql"}, s.Backend), "backend", "got %q, want exporter", s.Backend)
+	r.unless(slices.Contains([]string{"", exporter, promql}, s.Backend), "backend", "got %q, want exporter or promql", s.Backend)
 	checkExpose(r, s.Expose)
 	r.unless(s.Job == "" || utf8.ValidString(s.Job), "job", "got %q, want a text in UTF-8", s.Job)
 	s.checkBuckets(r)
@@ -134,6 +131,7 @@ type use struct {
 	service   string          // with the longest recover target
 	longest   time.Duration   // that target
 	intervals []time.Duration // of the samples, each once
+	unheld    bool            // nothing is kept out of it
 }
 
 // uses are those of the services of completed settings whose severity there is.
@@ -150,7 +148,7 @@ func (s Settings) uses(baseline string) (all []use) {
 			b := s.BaselineOf(v, signal)
 			i := slices.IndexFunc(all, func(u use) bool { return u.baseline.Window == b.Window && u.baseline.Hold == b.Hold })
 			if i < 0 {
-				i, all = len(all), append(all, use{baseline: b})
+				i, all = len(all), append(all, use{baseline: b, unheld: s.scraped()})
 			}
 			all[i].add(v, s.feeding(v.Name, signal))
 		}
@@ -172,7 +170,7 @@ func (u *use) add(v Service, intervals []time.Duration) {
 // judges.
 func (s Settings) feeding(service, signal string) []time.Duration {
 	if signal == latency {
-		return s.intervals(service)
+		return s.sampled(service)
 	}
 	if q, is := s.queryOf(service, signal); is && q.Interval > 0 {
 		return []time.Duration{time.Duration(q.Interval)}
@@ -187,6 +185,7 @@ func (u use) checkHold(r reporter) {
 	b := u.baseline
 	least, most := model.Duration(u.longest+holdExtra), max(b.Window, 0)/2
 	switch {
+	case u.unheld:
 	case least >= most:
 		r("hold", fmt.Sprintf("got %s, want more than %s: the recover target of service %q and 5m; the window of %s allows at most half of itself: want a window of more than %s, and a hold between %s and half of it",
 			b.Hold, least, u.service, b.Window, 2*least, least))
@@ -374,7 +373,7 @@ func (s Settings) checkSignals(r reporter, v Service) {
 			at.unless(known, "baseline", "%q is not among the baselines", g.Baseline)
 		}
 		at.unless(g.Baseline == "" || q.Baseline == "" || g.Baseline == q.Baseline, "baseline", "got %q, and %q in signals; want it in one place", g.Baseline, q.Baseline)
-		intervals := complete.intervals(v.Name)
+		intervals := complete.sampled(v.Name)
 		if isQuery {
 			intervals = []time.Duration{time.Duration(q.Interval)}
 		}
@@ -430,6 +429,7 @@ func (s Settings) CheckModules(modules map[string]Module, report func(path, text
 		most := time.Duration(p.Interval) * time.Duration(max(p.Overlap, 1))
 		at.unless(m.Timeout <= most, "module", "its timeout of %s is longer than the interval of %s: shorten it, or set overlap to %d",
 			m.Timeout, p.Interval, overlap(m.Timeout, time.Duration(p.Interval)))
+		s.checkPhases(at, p, m)
 	}
 }
 

@@ -39,9 +39,10 @@ type PhaseSeries struct{ Name, Phase string }
 
 // Proof is what was proved for a signal of a service: the cap of its fault
 // probability, used where none was written, and the longest time of detection,
-// exposed as it is.
+// exposed as it is. RuleSet names the rules that judge it under backend promql.
 type Proof struct {
 	Service, Signal string
+	RuleSet         string
 	Cap             float64
 	Bound           time.Duration
 }
@@ -258,7 +259,7 @@ func (c *Collector) target(s Settings, p Probe, plan plan, address Target) *targ
 	t := &target{
 		probe: p.Name, service: p.Service, url: address.URL, module: plan.module,
 		interval: time.Duration(p.Interval), deadline: p.Timeout(plan.module.Timeout),
-		overlap: int32(max(p.Overlap, 1)), full: plan.full, rules: plan.rules,
+		overlap: int32(max(p.Overlap, 1)), full: plan.full, rules: plan.rules, judged: plan.judged, ends: plan.ends,
 	}
 	t.phase = phase(c.observer, t.url, t.probe, t.interval)
 	pairs := []label{
@@ -292,6 +293,7 @@ func (s *state) fits(buckets []float64) bool {
 type plan struct {
 	module Module
 	judged bool // by the rules of a service
+	ends   int  // successes in a row that end an episode where nothing is judged
 	rules  [signals]rules
 	full   [signals]bool
 }
@@ -304,13 +306,16 @@ func (s Settings) plan(p Probe, modules map[string]Module, proofs []Proof) (plan
 		return plan{}, fmt.Errorf("there is no module %q", p.Module)
 	}
 	if p.Service == "" {
-		return plan{module: module}, nil
+		return plan{module: module, ends: 1}, nil
 	}
 	at := slices.IndexFunc(s.Services, func(v Service) bool { return v.Name == p.Service })
 	if at < 0 {
 		return plan{}, fmt.Errorf("there is no service %q", p.Service)
 	}
-	made := plan{module: module, judged: true}
+	if s.scraped() {
+		return plan{module: module, ends: written(s.Services[at].Signals[availability].Fault.Clear)}, nil
+	}
+	made := plan{module: module, judged: true, ends: 1}
 	var errs []error
 	for i, name := range signalNames {
 		r := s.rules(s.Services[at], name, module.Version, time.Duration(p.Interval), proofs)

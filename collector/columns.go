@@ -84,11 +84,12 @@ func resultColumns() []column {
 	}
 }
 
-// firstFailure is the start of the fault episode. Where nobody judges, an episode
-// is what lies between two successes.
+// firstFailure is the start of the fault episode. Of no service an episode is what
+// lies between two successes; where rules in Prometheus judge, it ends with so many of
+// them as a fault of the exporter would (DETECTION 4.6).
 func firstFailure(s sink, t *target, p *snapshot) {
 	v := p.verdicts[ofAvailability].start
-	if t.service == "" {
+	if !t.judged {
 		v = p.failing
 	}
 	if p.ran {

@@ -37,6 +37,11 @@ const (
 	infoBound
 	infoExpected
 	infoObserver
+	infoCap
+	infoLeast
+	infoMinSamples
+	infoFloor
+	infoK
 )
 
 // infoFamilies are what rules join to results (DETECTION 3.4).
@@ -53,6 +58,11 @@ func infoFamilies() []family {
 		infoBound:       {DetectBound, "Proved longest time from a fault to the webhook.", gauge},
 		infoExpected:    {"onefiveten_expected_observers", "Observers that should watch the service.", gauge},
 		infoObserver:    {ObserverInfo, "1, with the name of the running observer.", gauge},
+		infoCap:         {FaultCap, "Share of anomalies among the samples of the fault window above which the rules of backend promql see a fault.", gauge},
+		infoLeast:       {FaultLeast, "Anomalies in the fault window below which the rules of backend promql see no fault.", gauge},
+		infoMinSamples:  {BaselineLeast, "Samples in the baseline below which the rules of backend promql judge nothing.", gauge},
+		infoFloor:       {BaselineFloor, "Least standard deviation by which the rules of backend promql judge.", gauge},
+		infoK:           {BaselineK, "Standard deviations between the mean and this bound, by which the rules of backend promql judge.", gauge},
 	}
 }
 
@@ -100,7 +110,9 @@ func (s Settings) signalInfo(list []info, v Service, name string, proof Proof) {
 	if proof.Bound > 0 {
 		list[infoBound].add(proof.Bound.Seconds(), id...)
 	}
-	if b, ok := s.Baselines[v.Signals[name].Baseline]; ok {
+	if s.scraped() {
+		s.settingInfo(list, v, name, proof)
+	} else if b, ok := s.Baselines[v.Signals[name].Baseline]; ok {
 		unit := "seconds"
 		if q, ok := s.queryOf(v.Name, name); ok {
 			unit = q.Unit

@@ -13,6 +13,13 @@ const (
 	DetectBound   = "onefiveten_detect_bound_seconds"
 	ObserverInfo  = "onefiveten_observer_info"
 
+	// Of backend promql alone.
+	FaultCap      = "onefiveten_fault_cap_ratio"
+	FaultLeast    = "onefiveten_fault_min_anomalies"
+	BaselineLeast = "onefiveten_baseline_min_samples"
+	BaselineFloor = "onefiveten_baseline_floor_seconds"
+	BaselineK     = "onefiveten_baseline_k"
+
 	SignalLastRun    = "signal_last_run_timestamp_seconds"
 	SignalStaleAfter = "signal_stale_after_seconds"
 )

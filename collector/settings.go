@@ -24,7 +24,7 @@ type Settings struct {
 	Signals   []Query             `yaml:"signals,omitempty"`
 	Services  []Service           `yaml:"services,omitempty"`
 	Expose    string              `yaml:"expose,omitempty"`  // minimal (default) or full
-	Backend   string              `yaml:"backend,omitempty"` // exporter (default)
+	Backend   string              `yaml:"backend,omitempty"` // exporter (default) or promql
 	Job       string              `yaml:"job,omitempty"`     // label job of results, default probe
 
 	// Bounds of classic buckets in seconds, beside the native histogram. None: no
@@ -355,6 +355,9 @@ func (g Signal) complete(name, severity string, s Settings) Signal {
 	f, d := &g.Fault, row.Fault()
 	f.Window, f.Floor = cmp.Or(f.Window, d.Window), cmp.Or(f.Floor, d.Floor)
 	f.MinAnomalies, f.K, f.Clear = cmp.Or(f.MinAnomalies, d.MinAnomalies), cmp.Or(f.K, d.K), cmp.Or(f.Clear, d.Clear)
+	if s.scraped() && f.Cap != nil { // the threshold is the cap; the floor is the least one that a proof may choose
+		f.Floor = f.Cap
+	}
 	return g
 }
 
@@ -363,6 +366,9 @@ func (g Signal) complete(name, severity string, s Settings) Signal {
 func (s Settings) BaselineOf(v Service, signal string) Baseline {
 	b, d := s.Baselines[v.Signals[signal].Baseline], s.Windows.Severities[s.Windows.known(v.Severity)].Baseline
 	b.Window, b.Hold = cmp.Or(b.Window, d.Window), cmp.Or(b.Hold, d.Hold)
+	if s.scraped() { // nothing is kept out of it
+		b.Hold = 0
+	}
 	return b
 }
 

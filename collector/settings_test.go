@@ -95,7 +95,7 @@ func TestSettings_EveryMistakeAtOnce(t *testing.T) {
 const everythingWrong = `
 observers: [a, a, ""]
 expose: all
-backend: promql
+backend: thanos
 duration_buckets: [0.1, 0.1, -1]
 signals: [{name: queue, expr: up}]
 baselines:
@@ -128,7 +128,7 @@ probes:
 const everyMistake = `probe.yml:1: observers[1]: name "a" stands twice in observers
 probe.yml:1: observers[2]: name "", want a text in UTF-8
 probe.yml:2: expose: got "all", want minimal or full
-probe.yml:3: backend: promql: known, not yet available
+probe.yml:3: backend: got "thanos", want exporter or promql
 probe.yml:4: duration_buckets[1]: got 0.1, want seconds above 0 that rise
 probe.yml:4: duration_buckets[2]: got -1, want seconds above 0 that rise
 probe.yml:5: signals[0].service: no service, want the one that the signal is of

@@ -42,6 +42,8 @@ type target struct {
 	labels   *labels
 	full     [signals]bool
 	rules    [signals]rules
+	judged   bool
+	ends     int // successes in a row that end an episode where nothing is judged
 	state    *state
 }
 
@@ -80,7 +82,8 @@ type snapshot struct {
 	buckets  []uint64 // runs per classic bucket
 
 	lastRun, lastSuccess float64 // unix seconds; 0: never
-	failing              float64 // start of the first failed run since the last success, unix seconds; 0: none
+	failing              float64 // start of the first failed run of the episode where nothing is judged, unix seconds; 0: none
+	good                 int     // runs since the last failed one, of an episode
 	verdicts             [signals]verdict
 	samples              []series
 	of                   *target // whose labels the samples do not repeat; nil: there are none
@@ -173,7 +176,7 @@ func (t *target) finish(c *Collector, r probe.Result) {
 		at = s.last.Add(1) // two runs that ended together
 	}
 	s.last = at
-	p := s.shown.Load().after(r, s.bounds)
+	p := s.shown.Load().after(r, s.bounds, t.ends)
 	p.lastRun = seconds(now)
 	if r.Success {
 		p.lastSuccess = p.lastRun
@@ -210,16 +213,19 @@ func (t *target) tell(logger log.Logger, before, after *snapshot, r probe.Result
 	_ = level.Info(logger).Log(append(append([]any{"msg", "the target is in fault"}, who...), "reason", r.Reason, "err", err)...)
 }
 
-// after counts a result: the snapshot that follows p.
-func (p *snapshot) after(r probe.Result, bounds []bound) *snapshot {
+// after counts a result: the snapshot that follows p. So many successes in a row as
+// ends says end an episode.
+func (p *snapshot) after(r probe.Result, bounds []bound, ends int) *snapshot {
 	n := *p
 	n.ran, n.success, n.duration = true, r.Success, r.Duration.Seconds()
 	n.attempts++
 	n.seconds += n.duration
 	if r.Success {
-		n.failing = 0
+		if n.good++; n.good >= ends {
+			n.failing, n.good = 0, 0
+		}
 	} else {
-		n.failing = cmp.Or(n.failing, seconds(r.Start))
+		n.failing, n.good = cmp.Or(n.failing, seconds(r.Start)), 0
 		n.reason = reasonIndex(r.Reason)
 		n.failures[n.reason]++
 	}
