@@ -105,6 +105,10 @@ func (b Bound) tested() ruletest.Proof {
 // groups has one file per set in use, and the watchers.
 func (s Spec) groups() map[string][]group {
 	files := map[string][]group{rulesFile("watchers"): s.watcherGroups()}
+	if s.Backend == PromQL {
+		maps.Copy(files, s.scrapedGroups())
+		return files
+	}
 	for _, v := range s.Services {
 		if t := setOf(v); files[rulesFile(t.name())] == nil {
 			files[rulesFile(t.name())] = []group{s.group(t)}

@@ -52,14 +52,18 @@ func (s Spec) group(t set) group {
 		comment: fmt.Sprintf("Services of severity %s, located by %s.", t.class, strings.Join(t.dimensions, ", ")),
 		rules:   append(t.records(), t.alerts(keep, s.differ(), s.disagree())...),
 	}
-	words := t.words(s.Prometheus.Evaluation.Interval.String(), keep)
+	return g.filled(t.name(), t.words(s.Prometheus.Evaluation.Interval.String(), keep))
+}
+
+// filled puts the words of a set in their places.
+func (g group) filled(set string, words *strings.Replacer) group {
 	for i, r := range g.rules {
 		g.rules[i].expr, g.rules[i].comment = expression(r.expr, words), words.Replace(r.comment)
 		for j, a := range r.annotations {
 			g.rules[i].annotations[j].value = words.Replace(a.value)
 		}
 		if r.record != "" {
-			g.rules[i].labels = []label{{"rule_set", t.name()}}
+			g.rules[i].labels = append(r.labels[:len(r.labels):len(r.labels)], label{"rule_set", set})
 		}
 	}
 	return g
@@ -118,11 +122,11 @@ func (s Spec) apart(of func(Signal) bool) time.Duration {
 		for _, c := range s.ways(v, of) {
 			few := c.least()
 			c.signal.Fault.Cap = s.prove(v, c.signal).Cap
-			apart := c.signal.Fault.Bad(c.interval) - few + 1
+			apart := c.signal.Fault.Bad(c.tick()) - few + 1
 			if c.signal.Query == nil {
 				apart = max(apart, few-1)
 			}
-			differ = max(differ, time.Duration(apart)*c.interval+c.timeout+time.Duration(p.Interval)+p.Wait())
+			differ = max(differ, time.Duration(apart)*c.tick()+c.timeout+time.Duration(p.Interval)+p.Wait())
 		}
 	}
 	return (differ + e - 1) / e * e

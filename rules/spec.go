@@ -109,6 +109,7 @@ func (s Spec) Check(report func(path, text string)) {
 	}
 	checkNames(report, "services[%d].name", names)
 	s.checkQueries(report)
+	s.checkScraped(report)
 	s.CheckBounds(report)
 }
 
