@@ -43,7 +43,7 @@ func runs(t *testing.T, file string) *system {
 		"status/flags":  `{"query.lookback-delta":"5m","rules.alert.resend-delay":"1m"}`,
 		"alertmanagers": `{"activeAlertmanagers":[{"url":"http://a.test:9093/api/v2/alerts"}]}`,
 	}}
-	written, err := generated(spec)
+	written, err := ourGroups(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
