@@ -209,9 +209,11 @@ func (r Row) check(report reporter, whole Row) {
 	absent := r.missing()
 	f := whole.Fault()
 	f.Cap = whole.MaxCap
+	limit := written(f.Cap)
 	f.check(func(path, text string) {
 		path = strings.Replace(path, "cap", "max_cap", 1)
-		if !slices.Contains(absent, path) || path == "max_cap" && r.Floor != nil {
+		above := path == "max_cap" && r.Floor != nil && limit > 0 && limit < 1
+		if above || !slices.Contains(absent, path) {
 			report(path, text)
 		}
 	}, nil)
@@ -229,7 +231,9 @@ func (v Severity) checkBaseline(r reporter) {
 	b, least := v.Baseline, v.Targets.Recover+model.Duration(holdExtra)
 	r.unless(time.Duration(b.Window) >= time.Minute, "window", "got %s, want 1m or more", b.Window)
 	switch {
-	case b.Hold <= least:
+	case b.Hold <= 0:
+		r("hold", fmt.Sprintf("got %s, want more than the recover target and 5m, and at most half of the window", b.Hold))
+	case v.Targets.Recover > 0 && b.Hold <= least:
 		r("hold", fmt.Sprintf("got %s, want more than %s: the recover target of %s and 5m", b.Hold, least, v.Targets.Recover))
 	case b.Hold > b.Window/2:
 		r("hold", fmt.Sprintf("got %s, want at most half of the window of %s: a fault must leave something to judge it by", b.Hold, b.Window))
