@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -159,42 +158,6 @@ func TestProve_ARefusalRoundsTheTargetUp(t *testing.T) {
 		b := Prove(s)[1]
 		if (b.Refusal == "") != c.kept || !c.kept && !strings.HasSuffix(b.Refusal, "targets.detect of 451s or more") {
 			t.Errorf("target %vs: got %s, refusal %q, want 451s to be enough and said so", c.seconds, b.Total, b.Refusal)
-		}
-	}
-}
-
-// source is one way of a fault at 0 to the first query that may be told of it, in
-// seconds. The expression is the slowest one that reads so far back: it shows what
-// was there before all of its range.
-func source(q Query, reach, sourceAt, queryAt float64) (told float64) {
-	firstBad := sourceAt // of the scrapes from 0 on
-	visible := max(firstBad+q.SourceTimeout.Seconds(), firstBad+reach)
-	p := q.Interval.Seconds()
-	return queryAt + math.Ceil((visible-queryAt)/p)*p
-}
-
-// TestBound_OfAQueryIsNeverExceededAtRandomPhases knows nothing of the formula, as
-// simulate does not.
-func TestBound_OfAQueryIsNeverExceededAtRandomPhases(t *testing.T) {
-	random := rand.New(rand.NewPCG(3, 4))
-	for _, expr := range []string{"queue_length", "queue_length offset 7s", "rate(x[1m])"} {
-		s := queued(timed{5, 2, 5, 1, 0}, asked(ticket, expr, 15, 2, 10))
-		s.Services[0].Signals[1].Detect = 5 * time.Minute
-		g, b := s.Services[0].Signals[1], Prove(s)[1]
-		c := b.chain
-		reach, _ := Reach(expr)
-		worst := 0.
-		for range 20_000 {
-			told := source(*g.Query, reach.Seconds(), random.Float64()*10, random.Float64()*15)
-			// simulate begins at the first sample that is bad.
-			worst = max(worst, simulate(c, b.Samples, b.Cap, told, random.Float64()*5, random.Float64()*5))
-		}
-		if worst > b.Total.Seconds() {
-			t.Errorf("%s: took %v, bound %s", expr, worst, b.Total)
-		}
-		// Of a scrape that takes its time and a range the formula has the sum.
-		if gap := b.Total.Seconds() - worst; gap > 2.5+min(reach, g.Query.SourceTimeout).Seconds() {
-			t.Errorf("%s: the worst draw is %v below the bound of %s", expr, gap, b.Total)
 		}
 	}
 }
