@@ -47,7 +47,8 @@ func (l *live) series(ctx context.Context) {
 	l.report(living.Hashes(got["probe_exporter_config_hash_info"], l.settings.hash), l.where)
 }
 
-// facts are all series that the rules need of the observers of each service.
+// facts are all series that the rules need: votes of each observer, and of each
+// service what joins the votes to it, which any observer may tell.
 func facts(s rules.Spec, bounds []rules.Bound) []living.Fact {
 	var all []living.Fact
 	for i, v := range s.Services {
@@ -55,19 +56,21 @@ func facts(s rules.Spec, bounds []rules.Bound) []living.Fact {
 		if len(observers) == 0 {
 			observers = s.Observers
 		}
-		for _, o := range observers {
-			all = append(all, ofService(fmt.Sprintf("services[%d]", i), v, o)...)
-			for _, g := range v.Signals {
-				all = append(all, ofSignal(fmt.Sprintf("services[%d].signals.%s", i, g.Name), v, g, o, bounds)...)
+		all = append(all, ofService(fmt.Sprintf("services[%d]", i), v)...)
+		for _, g := range v.Signals {
+			path := fmt.Sprintf("services[%d].signals.%s", i, g.Name)
+			all = append(all, ofSignal(path, v, g, bounds)...)
+			for _, o := range observers {
+				all = append(all, votes(path, v, g, o))
 			}
 		}
 	}
 	return all
 }
 
-// ofService are the facts about a service as a whole, by one observer.
-func ofService(path string, v rules.Service, observer string) []living.Fact {
-	who := map[string]string{"service": v.Name, "observer": observer}
+// ofService are the facts about a service as a whole.
+func ofService(path string, v rules.Service) []living.Fact {
+	who := map[string]string{"service": v.Name}
 	all := []living.Fact{{
 		Metric: "onefiveten_service_info", Path: path, Who: who, Hint: "no rule finds the service",
 		Labels: map[string]string{"owner": v.Owner, "severity": v.Severity, "dimensions": strings.Join(slices.Sorted(slices.Values(v.Dimensions)), ",")},
@@ -75,24 +78,16 @@ func ofService(path string, v rules.Service, observer string) []living.Fact {
 	for stage, d := range map[string]float64{"detect": v.Detect.Seconds(), "locate": v.Locate.Seconds(), "recover": v.Recover.Seconds()} {
 		all = append(all, living.Fact{
 			Metric: "onefiveten_target_seconds", Path: path + ".targets." + stage, Value: &d, Hint: "the clock of that stage does not run",
-			Who: map[string]string{"service": v.Name, "observer": observer, "stage": stage},
+			Who: map[string]string{"service": v.Name, "stage": stage},
 		})
 	}
 	return all
 }
 
-// ofSignal are the facts about one signal, by one observer. What has a baseline has
-// no votes while that is young: of a ticket that is advice.
-func ofSignal(path string, v rules.Service, g rules.Signal, observer string, bounds []rules.Bound) []living.Fact {
-	who := map[string]string{"service": v.Name, "signal": g.Name, "observer": observer}
-	hint := "no fault of it is seen"
-	if g.Name != "availability" {
-		hint += "; a signal with a baseline votes from min_samples on"
-	}
-	all := []living.Fact{
-		{Metric: "onefiveten_signal_info", Path: path, Who: who, Labels: map[string]string{"mode": g.Mode}, Hint: "no rule finds the signal"},
-		{Metric: "ksigma_fault", Path: path, Who: who, Advice: g.Mode != "page", Hint: hint},
-	}
+// ofSignal are the facts about one signal.
+func ofSignal(path string, v rules.Service, g rules.Signal, bounds []rules.Bound) []living.Fact {
+	who := map[string]string{"service": v.Name, "signal": g.Name}
+	all := []living.Fact{{Metric: "onefiveten_signal_info", Path: path, Who: who, Labels: map[string]string{"mode": g.Mode}, Hint: "no rule finds the signal"}}
 	for _, b := range bounds {
 		if b.Service == v.Name && b.Signal == g.Name {
 			total := b.Total.Seconds()
@@ -100,4 +95,15 @@ func ofSignal(path string, v rules.Service, g rules.Signal, observer string, bou
 		}
 	}
 	return all
+}
+
+// votes are those of one observer about a signal. What has a baseline has none while
+// that is young: of a ticket that is advice.
+func votes(path string, v rules.Service, g rules.Signal, observer string) living.Fact {
+	hint := "no fault of it is seen"
+	if g.Name != "availability" {
+		hint += "; a signal with a baseline votes from min_samples on"
+	}
+	who := map[string]string{"service": v.Name, "signal": g.Name, "observer": observer}
+	return living.Fact{Metric: "ksigma_fault", Path: path, Who: who, Advice: g.Mode != "page", Hint: hint}
 }

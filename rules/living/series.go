@@ -14,7 +14,8 @@ type Series struct {
 	Value  float64
 }
 
-// Fact is one series that an exporter has to expose.
+// Fact is what exporters have to expose: at least one series with the labels Who, and
+// all of those as they should be. Exporters tell them apart by instance.
 type Fact struct {
 	Metric string
 	Path   string            // of what it tells of, in the configuration
@@ -47,10 +48,15 @@ func Missing(facts []Fact, got map[string][]Series, seen []string) []Finding {
 
 // differs tells what is wrong with a fact; empty when it is as expected.
 func (f Fact) differs(among []Series) string {
-	name := f.Metric + written(f.Who)
+	name, found := f.Metric+written(f.Who), false
 	for _, s := range among {
 		if !has(s.Labels, f.Who) {
 			continue
+		}
+		found = true
+		name := name
+		if by := s.Labels["instance"]; by != "" {
+			name += " of " + by
 		}
 		for _, label := range slices.Sorted(maps.Keys(f.Labels)) {
 			if got, want := s.Labels[label], f.Labels[label]; got != want {
@@ -60,6 +66,8 @@ func (f Fact) differs(among []Series) string {
 		if f.Value != nil && !(math.Abs(s.Value-*f.Value) < .0005) {
 			return fmt.Sprintf("%s is %v, want %v: the exporter runs another configuration; reload it, or check that one", name, s.Value, *f.Value)
 		}
+	}
+	if found {
 		return ""
 	}
 	return strings.TrimSuffix(name+" is not there: "+f.Hint, ": ")
