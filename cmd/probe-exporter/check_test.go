@@ -189,7 +189,7 @@ func TestCheck_ComparesWithThePrometheusThatRuns(t *testing.T) {
 			`FILE:4: prometheus.scrape.interval: reckons with 1s, the job "p" has 5s: the bounds are too short`, `FILE:4: prometheus.scrape.timeout: reckons with 400ms, the job "p" has 1s: the bounds are too short`}, nil},
 		"faster":             {answers{strings.Replace(good, "400ms", "200ms", 1), honor, ""}, nil, []string{`FILE:4: prometheus.scrape.timeout: warning: reckons with 400ms, the job "p" has 200ms`}},
 		"labels not honored": {answers{good, `[{job_name: p}, {job_name: other}]`, ""}, []string{`--prometheus.url: the job "p" lacks honor_labels: true`}, nil},
-		"labels renamed":     {answers{good, honor, `{"metric":{"job":"q"},"value":[1,"3"]}`}, []string{`--prometheus.url: results of the job "q" carry the label exported_probe`}, nil},
+		"labels renamed":     {answers{good, honor, `{"metric":{"job":"q"},"value":[1,"3"]}`}, []string{`--prometheus.url: results of the job "q" carry labels exported_…`}, nil},
 		"secretive":          {answers{good, "", ""}, nil, []string{"--prometheus.url: warning: honor_labels was not looked at: asking http://127.0.0.1:"}},
 		"down":               {answers{strings.Replace(good, `"up"`, `"down","lastError":"refused"`, 1), honor, ""}, nil, []string{"--prometheus.url: warning: http://a.test/x/metrics/probes is down: refused"}},
 	} {

@@ -23,8 +23,16 @@ import (
 // without a prefix before it.
 const resultsPath = "/metrics/probes"
 
-// renamed finds results whose labels Prometheus has renamed.
-const renamed = `count by (job) ({__name__=~"probe_success|ksigma_fault",exported_probe!=""})`
+// renamed finds results whose labels Prometheus has renamed: those that its own job
+// has, too. It always has job and instance, and others where people write them there.
+const renamed = `count by (job) (
+	{__name__=~"probe_success|ksigma_fault",observer!="",exported_instance!=""}
+	or {__name__=~"probe_success|ksigma_fault",observer!="",exported_job!=""}
+	or {__name__=~"probe_success|ksigma_fault",observer!="",exported_service!=""}
+	or {__name__=~"probe_success|ksigma_fault",observer!="",exported_node!=""}
+	or {__name__=~"probe_success|ksigma_fault",exported_probe!=""}
+	or {__name__=~"probe_success|ksigma_fault",exported_observer!=""}
+)`
 
 // live compares the settings with a Prometheus and an Alertmanager that run.
 type live struct {
@@ -192,7 +200,7 @@ func (l *live) labels(ctx context.Context) {
 		return
 	}
 	for _, p := range found {
-		l.wrong = append(l.wrong, l.where(fmt.Sprintf("results of the job %q carry the label exported_probe: no rule finds them", p.Labels["job"])))
+		l.wrong = append(l.wrong, l.where(fmt.Sprintf("results of the job %q carry labels exported_…: no rule finds what they are of", p.Labels["job"])))
 	}
 }
 

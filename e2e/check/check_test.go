@@ -24,7 +24,7 @@ func breaches() (ofPrometheus, ofAlertmanager map[string]breach) {
 				`prometheus.scrape.interval: reckons with 1s, the job "probes" has 2s: the bounds are too short`}},
 			"a scrape interval is beyond the target": {"prometheus.yml", "- job_name: probes\n", "- job_name: probes\n  scrape_interval: 55s\n", []string{
 				`services[0].signals.availability: service "shop", signal availability: as the system runs, a fault takes `, "over the target of 60s", "S has grown from 1s to 55s"}},
-			"labels are not honored":       {"prometheus.yml", "  honor_labels: true\n", "", []string{`the job "probes" lacks honor_labels: true`, `results of the job "probes" carry the label exported_probe`}},
+			"labels are not honored":       {"prometheus.yml", "  honor_labels: true\n", "", []string{`the job "probes" lacks honor_labels: true`, `results of the job "probes" carry labels exported_…`}},
 			"alerts are sent to nobody":    {"prometheus.yml", "alerting: ", "#", []string{"alerts are sent to nobody"}},
 			"a rule is edited":             {rules + page, `mode="page"}) > 0`, `mode="page"}) < 0`, []string{"the rule FaultDetected of the group \"onefiveten:page-node\" is not the one that was written: expr has "}},
 			"a rule waits":                 {rules + page, "alert: FaultDetected\n", "alert: FaultDetected\n        for: 1m\n", []string{"the rule FaultDetected of the group \"onefiveten:page-node\" is not the one that was written: for is 1m0s, want 0s"}},
