@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -38,17 +37,24 @@ func ruleTurns() []turn {
 	return []turn{
 		{"exporter, 1 observer", "exporter", []string{"node"}, []string{"a"}, false},
 		{"exporter, 2 observers, faults", "exporter", []string{"node", "zone"}, both(), true},
+		{"promql, 2 observers, faults", "promql", []string{"node", "zone"}, both(), true},
 		{"by hand, 2 observers", "", nil, both(), true},
 	}
 }
 
-// set is the rule_set of a turn.
+// set is the part of rule_set that all rules of a turn have.
 func (t turn) set() string { return "page-" + strings.Join(t.dimensions, "-") }
+
+// latencySet is the rule_set of latency under backend promql, with the default windows.
+func (t turn) latencySet() string { return t.set() + "-latency-3m-1h" }
 
 // groups are those that are measured, the one that detects first.
 func (t turn) groups() []string {
-	if t.backend == "" {
+	switch t.backend {
+	case "":
 		return []string{"byhand"}
+	case "promql":
+		return []string{"onefiveten:" + t.set() + "-availability-1m", "onefiveten:" + t.latencySet(), "onefiveten:watchers"}
 	}
 	return []string{"onefiveten:" + t.set(), "onefiveten:watchers"}
 }
@@ -60,8 +66,8 @@ type world struct {
 	broken     atomic.Bool
 	exporters  []*program
 	prometheus *program
-	scraped    []string // observers
-	alone      float64  // the share of a CPU that Prometheus takes to scrape those alone
+	scraped    turn    // of whose observers and backend it is known
+	alone      float64 // what share of a CPU Prometheus takes to scrape them alone
 }
 
 // rules measures how long Prometheus takes to evaluate the rules of 200 services.
@@ -151,7 +157,8 @@ func (w *world) serve(group *process.Group) error {
 }
 
 // remember writes an hour of latency of every node, by both observers, before the
-// first scrape: what rules that reckon with a window read.
+// first scrape and the first evaluation: what rules that reckon with a window read.
+// Those of backend promql read what they have recorded.
 func (w *world) remember(ctx context.Context) error {
 	values, end := newNoise(), time.Now()
 	for _, e := range w.exporters {
@@ -159,7 +166,12 @@ func (w *world) remember(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		some := atOnce / len(series)
+		for _, t := range ruleTurns() {
+			if t.backend == "promql" {
+				series = append(series, recorded(series, t)...)
+			}
+		}
+		some := max(atOnce/len(series), 1)
 		for from := -int(time.Hour / ruleInterval); from < 0; from += some {
 			if err := post(ctx, w.prometheus.url+"/api/v1/write", past(series, end, from, min(from+some, 0), values)); err != nil {
 				return fmt.Errorf("writing an hour of latency: %w", err)
@@ -167,6 +179,22 @@ func (w *world) remember(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// recorded are the series that the rules of a turn make of latencies.
+func recorded(series [][]prompb.Label, t turn) (all [][]prompb.Label) {
+	for _, labels := range series {
+		one := []prompb.Label{{Name: "__name__", Value: "onefiveten:probe_duration_seconds:success"}, {Name: "rule_set", Value: t.latencySet()}, {Name: "signal", Value: "latency"}}
+		one = append(one, slices.DeleteFunc(slices.Clone(labels), func(l prompb.Label) bool { return l.Name == "__name__" })...)
+		all = append(all, sorted(one))
+	}
+	return all
+}
+
+// sorted are labels in the order that Prometheus wants.
+func sorted(labels []prompb.Label) []prompb.Label {
+	slices.SortFunc(labels, func(a, b prompb.Label) int { return strings.Compare(a.Name, b.Name) })
+	return labels
 }
 
 // past are the steps from … to-1 before end of every series, in milliseconds of
@@ -209,19 +237,18 @@ func (p *program) labelled(ctx context.Context, family string, want int) (all []
 	}
 }
 
-// stored are the labels of a series, sorted by name as Prometheus wants them.
+// stored are the labels of a series of the page.
 func stored(name string, m *dto.Metric) []prompb.Label {
 	labels := []prompb.Label{{Name: "__name__", Value: name}}
 	for _, l := range m.Label {
 		labels = append(labels, prompb.Label{Name: l.GetName(), Value: l.GetValue()})
 	}
-	sort.Slice(labels, func(i, j int) bool { return labels[i].Name < labels[j].Name })
-	return labels
+	return sorted(labels)
 }
 
 // measure puts a turn in force, waits until the rules see all of it, and watches.
 func (w *world) measure(ctx context.Context, i int, t turn) ([]ruleTime, error) {
-	if err := w.scrapesAlone(ctx, t.observers); err != nil {
+	if err := w.scrapesAlone(ctx, t); err != nil {
 		return nil, err
 	}
 	w.broken.Store(t.faults)
@@ -252,35 +279,35 @@ func (w *world) measure(ctx context.Context, i int, t turn) ([]ruleTime, error) 
 	return all, nil
 }
 
-// scrapesAlone lets Prometheus scrape some observers without any rule, and notes what
-// that costs. Where they are scraped already it is known.
-func (w *world) scrapesAlone(ctx context.Context, observers []string) error {
-	if slices.Equal(w.scraped, observers) {
+// scrapesAlone lets Prometheus scrape what a turn needs without any rule, and notes
+// what that costs. Where the same is scraped already it is known.
+func (w *world) scrapesAlone(ctx context.Context, t turn) error {
+	if t.backend == "" || slices.Equal(w.scraped.observers, t.observers) && w.scraped.backend == t.backend {
 		return nil
 	}
-	if err := w.prometheus.reload(ctx, w.scraping("", observers)); err != nil {
+	for _, e := range w.exporters {
+		if err := e.reload(ctx, w.crowd.rulesConfig(t.backend, t.dimensions, both())); err != nil {
+			return err
+		}
+	}
+	if err := w.prometheus.reload(ctx, w.scraping("", t.observers)); err != nil {
 		return err
 	}
-	if err := w.prometheus.counts(ctx, `count(ksigma_fault)`, 2*ruleServices*ruleNodes*len(observers)); err != nil {
+	if err := w.prometheus.counts(ctx, "count(probe_success)", ruleServices*ruleNodes*len(t.observers)); err != nil {
 		return err
 	}
 	used, err := w.prometheus.idle(ctx, ruleAlone)
-	w.scraped, w.alone = observers, used
+	w.scraped, w.alone = t, used
 	return err
 }
 
-// force makes the rules of a turn, and lets exporters and Prometheus take them.
+// force makes the rules of a turn, and lets Prometheus take them.
 func (w *world) force(ctx context.Context, dir string, t turn) error {
 	if t.backend == "" {
 		if err := writeByHand(dir); err != nil {
 			return err
 		}
 		return w.prometheus.reload(ctx, w.scraping(dir, t.observers))
-	}
-	for _, e := range w.exporters {
-		if err := e.reload(ctx, w.crowd.rulesConfig(t.backend, t.dimensions, both())); err != nil {
-			return err
-		}
 	}
 	cmd := exec.CommandContext(ctx, w.b.ours, "rules", "--observer=a", "--no-tests", "--config.file="+w.exporters[0].config, "--output.dir="+dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -327,7 +354,7 @@ func (w *world) settled(ctx context.Context, t turn) error {
 	if t.backend == "" {
 		return w.prometheus.counts(ctx, "count(latency:threshold)", all)
 	}
-	if err := w.prometheus.counts(ctx, fmt.Sprintf("count(onefiveten:vote:bool{rule_set=%q,signal=~\"availability|latency\"})", t.set()), 2*all); err != nil {
+	if err := w.prometheus.counts(ctx, fmt.Sprintf("count(onefiveten:vote:bool{rule_set=~\"%s.*\",signal=~\"availability|latency\"})", t.set()), 2*all); err != nil {
 		return err
 	}
 	if !t.faults {
