@@ -33,13 +33,20 @@ func timings() []timed {
 		return faults.Kind{Name: name, Interval: time.Second, Timeout: 500 * time.Millisecond, Floor: floor, Cap: .1}
 	}
 	return []timed{
-		{"P=1 d_p=.5 S=E=1 d_s=.5 d_e=.2", faults.Stack{
-			Scrape: time.Second, ScrapeTimeout: 500 * time.Millisecond, Evaluation: time.Second, Delay: 200 * time.Millisecond,
+		{"exporter P=1 d_p=.5 S=E=1 d_s=.5", faults.Stack{
+			Backend: "exporter",
+			Scrape:  time.Second, ScrapeTimeout: 500 * time.Millisecond, Evaluation: time.Second, Delay: 200 * time.Millisecond,
 			Kinds: []faults.Kind{demo("fresh", .05), demo("worst", .1)},
 		}},
-		{"P=2 d_p=1 S=E=2 d_s=.5 d_e=.2", faults.Stack{
-			Scrape: 2 * time.Second, ScrapeTimeout: 500 * time.Millisecond, Evaluation: 2 * time.Second, Delay: 200 * time.Millisecond,
+		{"exporter P=2 d_p=1 S=E=2 d_s=.5", faults.Stack{
+			Backend: "exporter",
+			Scrape:  2 * time.Second, ScrapeTimeout: 500 * time.Millisecond, Evaluation: 2 * time.Second, Delay: 200 * time.Millisecond,
 			Kinds: []faults.Kind{{Name: "worst", Interval: 2 * time.Second, Timeout: time.Second, Floor: .1, Cap: .1}},
+		}},
+		{"promql P=1 d_p=.5 S=E=1 d_s=.5", faults.Stack{
+			Backend: "promql",
+			Scrape:  time.Second, ScrapeTimeout: 500 * time.Millisecond, Evaluation: time.Second, Delay: 200 * time.Millisecond,
+			Kinds: []faults.Kind{demo("promql", 0)},
 		}},
 	}
 }
@@ -94,7 +101,7 @@ func (b *bench) breakStacks(ctx context.Context, parts stack.Parts, s faults.Sta
 // faultLines are the rows of one kind.
 func faultLines(what string, k faults.Kind, of []faults.Fault) []string {
 	t := summary(of)
-	lines := []string{fmt.Sprintf("  %-34s %-9s %6.1f %4d %6.1f %6.1f %6.1f %6.1f   %3.0f %%   %d of %d  %s", what, fmt.Sprintf("%g/%g", k.Floor, k.Cap),
+	lines := []string{fmt.Sprintf("  %-34s %-9s %6.1f %4d %6.1f %6.1f %6.1f %6.1f   %3.0f %%   %d of %d  %s", what, k.Limits(),
 		t.bound.Seconds(), t.n, t.least, t.p50, t.p95, t.most, 100*t.most/t.bound.Seconds(), t.within, t.n, verdict(t.within == t.n))}
 	var stages []string
 	for _, s := range steps() {
@@ -120,8 +127,8 @@ type step struct {
 func steps() []step {
 	return []step{
 		{"to the first bad probe", func(f faults.Fault) time.Duration { return f.Sampled.Sub(f.Began) }},
-		{"to both gauges in Prometheus", func(f faults.Fault) time.Duration { return f.Scraped.Sub(f.Sampled) }},
-		{"to the evaluation", func(f faults.Fault) time.Duration { return f.Fired.Sub(f.Scraped) }},
+		{"to both verdicts in Prometheus", func(f faults.Fault) time.Duration { return f.Judged.Sub(f.Sampled) }},
+		{"to the evaluation", func(f faults.Fault) time.Duration { return f.Fired.Sub(f.Judged) }},
 		{"to the webhook", func(f faults.Fault) time.Duration { return f.Told.Sub(f.Fired) }},
 	}
 }
@@ -168,7 +175,7 @@ func (b *bench) tellFaults(parts stack.Parts, lines []string, all []faults.Fault
   and two probe-exporters, two nodes of each service, all on loopback; rules and route as generated. One node of each service is
   broken once, its port closed, its answers held back or turned to 500, by a plan of a seeded generator over 15 s. The clock
   starts before the switch and stops where the webhook comes in. With floor = cap the threshold stands where a bad past can
-  bring it at most, which is what the bound reckons with; .05 is the default. Repeat: cd e2e && go run ./bench -only faults
+  bring it at most, which is what the bound reckons with; .05 is the default, and backend promql has no floor. d_e is .2. Repeat: cd e2e && go run ./bench -only faults
   (-stack debian for the older generation).`, stacksOf, parts)
 	var late []faults.Fault
 	for _, f := range all {
@@ -192,6 +199,6 @@ func timeline(f faults.Fault) string {
 		}
 		return fmt.Sprintf("%.2f", at.Sub(f.Began).Seconds())
 	}
-	return fmt.Sprintf("%s of %s (%s) at %s, bound %.1f s: first bad probe %s, both gauges in Prometheus %s, FaultDetected fired %s, webhook %s",
-		f.Node, f.Service, f.How, f.Began.Format("15:04:05.000"), f.Bound.Seconds(), since(f.Sampled), since(f.Scraped), since(f.Fired), since(f.Told))
+	return fmt.Sprintf("%s of %s (%s) at %s, bound %.1f s: first bad probe %s, both verdicts in Prometheus %s, FaultDetected fired %s, webhook %s",
+		f.Node, f.Service, f.How, f.Began.Format("15:04:05.000"), f.Bound.Seconds(), since(f.Sampled), since(f.Judged), since(f.Fired), since(f.Told))
 }

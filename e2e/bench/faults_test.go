@@ -12,7 +12,7 @@ func told(after time.Duration) faults.Fault {
 	f := faults.Fault{Service: "shop", Node: "n1", How: faults.Hangs, Bound: 10 * time.Second, Began: time.UnixMilli(0).UTC()}
 	if after > 0 {
 		f.Told = f.Began.Add(after)
-		f.Sampled, f.Scraped, f.Fired = f.Began.Add(after/4), f.Began.Add(after/2), f.Began.Add(3*after/4)
+		f.Sampled, f.Judged, f.Fired = f.Began.Add(after/4), f.Began.Add(after/2), f.Began.Add(3*after/4)
 	}
 	return f
 }
@@ -54,8 +54,8 @@ func TestTimeline_ShowsWhereTheTimeWent(t *testing.T) {
 		after time.Duration
 		want  string
 	}{
-		{12 * time.Second, "n1 of shop (hangs) at 00:00:00.000, bound 10.0 s: first bad probe 3.00, both gauges in Prometheus 6.00, FaultDetected fired 9.00, webhook 12.00"},
-		{0, "n1 of shop (hangs) at 00:00:00.000, bound 10.0 s: first bad probe never, both gauges in Prometheus never, FaultDetected fired never, webhook never"},
+		{12 * time.Second, "n1 of shop (hangs) at 00:00:00.000, bound 10.0 s: first bad probe 3.00, both verdicts in Prometheus 6.00, FaultDetected fired 9.00, webhook 12.00"},
+		{0, "n1 of shop (hangs) at 00:00:00.000, bound 10.0 s: first bad probe never, both verdicts in Prometheus never, FaultDetected fired never, webhook never"},
 	} {
 		if got := timeline(told(c.after)); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)

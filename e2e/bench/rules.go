@@ -48,6 +48,15 @@ func (t turn) set() string { return "page-" + strings.Join(t.dimensions, "-") }
 // latencySet is the rule_set of latency under backend promql, with the default windows.
 func (t turn) latencySet() string { return t.set() + "-latency-3m-1h" }
 
+// verdicts is how many there are: of both signals, by hand of latency alone.
+func (t turn) verdicts() int {
+	each := ruleServices * ruleNodes * len(t.observers)
+	if t.backend == "" {
+		return each
+	}
+	return 2 * each
+}
+
 // groups are those that are measured, the one that detects first.
 func (t turn) groups() []string {
 	switch t.backend {
@@ -272,7 +281,7 @@ func (w *world) measure(ctx context.Context, i int, t turn) ([]ruleTime, error) 
 			return nil, err
 		}
 		if i == 0 {
-			cost.cpu = ms(of.cpu)
+			cost.cpu, cost.verdicts = ms(of.cpu), t.verdicts()
 		}
 		all = append(all, cost)
 	}
@@ -350,11 +359,10 @@ scrape_configs:
 // settled waits until the rules know of every node by every observer, and of every
 // fault.
 func (w *world) settled(ctx context.Context, t turn) error {
-	all := ruleServices * ruleNodes * len(t.observers)
 	if t.backend == "" {
-		return w.prometheus.counts(ctx, "count(latency:threshold)", all)
+		return w.prometheus.counts(ctx, "count(latency:threshold)", t.verdicts())
 	}
-	if err := w.prometheus.counts(ctx, fmt.Sprintf("count(onefiveten:vote:bool{rule_set=~\"%s.*\",signal=~\"availability|latency\"})", t.set()), 2*all); err != nil {
+	if err := w.prometheus.counts(ctx, fmt.Sprintf("count(onefiveten:vote:bool{rule_set=~\"%s.*\",signal=~\"availability|latency\"})", t.set()), t.verdicts()); err != nil {
 		return err
 	}
 	if !t.faults {
@@ -382,9 +390,9 @@ func (b *bench) tellRules(parts stack.Parts, all []ruleTime) {
 		b.say.Line("  %-29s %-26s %5d %9.0f %12s %4.0f %% %14s %-10s %6s  %s", t.what, t.group, t.rules, t.samples, fmt.Sprintf("%.0f (%.0f)", whole, most),
 			100*whole/ms(ruleInterval), detect, kept, cpu, t.dearest)
 	}
-	for _, t := range all[:len(all)-1] {
+	for _, t := range all {
 		if t.cpu > 0 {
-			b.say.Line("  %s: CPU %.2f times that of the thresholds by hand", t.what, t.cpu/byHand)
+			b.say.Line("  %-29s CPU %4.0f µs per verdict (observer, node, signal), %.2f times that of the thresholds by hand", t.what, 1000*t.cpu/float64(t.verdicts), t.cpu/byHand)
 		}
 	}
 	b.say.Line(`  Method: %s, with all CPUs, scrapes real probe-exporters that probe %d HTTP servers every %s on this

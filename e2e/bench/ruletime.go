@@ -78,6 +78,7 @@ type ruleTime struct {
 	rules         int
 	whole, detect []float64 // a value per evaluation: of all rules, and up to FaultDetected
 	dearest       string    // the rules that take longest, with their shares
+	verdicts      int       // of all groups, where cpu is told
 	cpu           float64   // of all groups in an interval; 0: told with another one
 	samples       float64   // that one evaluation reads
 }

@@ -26,6 +26,7 @@ type Options struct {
 // Stack is the timing of one Prometheus, and what it watches. Kinds of services are
 // measured side by side.
 type Stack struct {
+	Backend               string        // exporter or promql
 	Scrape, ScrapeTimeout time.Duration // S and d_s
 	Evaluation, Delay     time.Duration // E and d_e
 	Kinds                 []Kind
@@ -35,7 +36,15 @@ type Stack struct {
 type Kind struct {
 	Name              string        // part of the names of its services
 	Interval, Timeout time.Duration // P and d_p
-	Floor, Cap        float64       // of θ_e
+	Floor, Cap        float64       // of θ_e; backend promql has no floor: 0
+}
+
+// Limits are floor and cap as a table shows them.
+func (k Kind) Limits() string {
+	if k.Floor > 0 {
+		return fmt.Sprintf("%g/%g", k.Floor, k.Cap)
+	}
+	return fmt.Sprintf("-/%g", k.Cap)
 }
 
 // Fault is one fault and the instants of its way. All are of clocks of this machine.
@@ -46,7 +55,7 @@ type Fault struct {
 
 	Began   time.Time // the instant before the switch
 	Sampled time.Time // the first bad probe began: the annotation fault_start
-	Scraped time.Time // the last observer's gauge that turned, as Prometheus stored it
+	Judged  time.Time // the last observer's verdict turned, as Prometheus stored it
 	Fired   time.Time // the evaluation at which FaultDetected fired
 	Told    time.Time // the webhook arrived; zero: it never did
 }
@@ -168,23 +177,32 @@ func (h *house) told(ctx context.Context, f *Fault) error {
 	}
 }
 
-// stages asks Prometheus when it was told of each fault.
+// stages asks Prometheus when it knew the verdicts on each fault.
 func (h *house) stages(ctx context.Context, all []Fault) error {
 	for i := range all {
 		f := &all[i]
 		if f.Told.IsZero() {
 			continue
 		}
-		of := fmt.Sprintf("ksigma_fault{service=%q,node=%q,signal=\"availability\"}", f.Service, f.Node)
+		of := fmt.Sprintf("%s{service=%q,node=%q,signal=\"availability\"}", h.stack.verdict(), f.Service, f.Node)
 		tracks, err := h.prometheus.Range(ctx, fmt.Sprintf("timestamp(%[1]s) and %[1]s == 1", of), f.Began.Truncate(time.Millisecond), f.Told.Truncate(time.Millisecond), look)
 		if err != nil {
 			return err
 		}
 		for _, t := range tracks {
-			if at := time.UnixMilli(int64(t.Samples[0].Value * 1000)); at.After(f.Scraped) {
-				f.Scraped = at
+			if at := time.UnixMilli(int64(t.Samples[0].Value * 1000)); at.After(f.Judged) {
+				f.Judged = at
 			}
 		}
 	}
 	return nil
+}
+
+// verdict is the series with what an observer says of a node: its own gauge, or the
+// record of the rules that judge it.
+func (s Stack) verdict() string {
+	if s.Backend == "promql" {
+		return "onefiveten:ksigma_fault:fresh"
+	}
+	return "ksigma_fault"
 }

@@ -130,7 +130,8 @@ func (h *house) exporterFile() string {
 	for _, k := range h.stack.Kinds {
 		fmt.Fprintf(&s, "  %s: {prober: http, timeout: %s, http: {preferred_ip_protocol: ip4}}\n", k.Name, k.Timeout)
 	}
-	fmt.Fprintf(&s, `prometheus:
+	fmt.Fprintf(&s, `backend: %s
+prometheus:
   scrape: {interval: %s, timeout: %s}
   evaluation: {interval: %s, delay: %s}
 alertmanager:
@@ -139,7 +140,7 @@ alertmanager:
   webhook: {url: "http://%s/", credentials_file: ""}
 observers: [%s]
 probes:
-`, h.stack.Scrape, h.stack.ScrapeTimeout, h.stack.Evaluation, h.stack.Delay, h.hook.addr, strings.Join(names, ", "))
+`, h.stack.Backend, h.stack.Scrape, h.stack.ScrapeTimeout, h.stack.Evaluation, h.stack.Delay, h.hook.addr, strings.Join(names, ", "))
 	for _, p := range h.plans {
 		fmt.Fprintf(&s, "- {name: %[1]s, service: %[1]s, module: %[2]s, role: node, interval: %[3]s, targets: [", p.service, p.kind.Name, p.kind.Interval)
 		for _, n := range nodes() {
@@ -149,9 +150,17 @@ probes:
 	}
 	s.WriteString("services:\n")
 	for _, p := range h.plans {
-		fmt.Fprintf(&s, "- {name: %s, owner: team, signals: {availability: {mode: page, fault: {floor: %g, cap: %g}}}}\n", p.service, p.kind.Floor, p.kind.Cap)
+		fmt.Fprintf(&s, "- {name: %s, owner: team, signals: {availability: {mode: page, fault: {%s}}}}\n", p.service, p.kind.fault())
 	}
 	return s.String()
+}
+
+// fault are the settings of θ_e.
+func (k Kind) fault() string {
+	if k.Floor > 0 {
+		return fmt.Sprintf("floor: %g, cap: %g", k.Floor, k.Cap)
+	}
+	return fmt.Sprintf("cap: %g", k.Cap)
 }
 
 // prometheusFile scrapes both and evaluates what was generated.
@@ -189,7 +198,7 @@ func (h *house) commands() []process.Command {
 // it is well, and until the dead-man's switch has gone the whole way.
 func (h *house) healthy(ctx context.Context) error {
 	want := observers * len(nodes()) * len(h.plans)
-	query := `count(ksigma_fault{signal="availability"} == 0)`
+	query := fmt.Sprintf(`count(%s{signal="availability"} == 0)`, h.stack.verdict())
 	for last := time.Now().Add(warmUp); ; {
 		points, err := h.prometheus.Query(ctx, query)
 		if err != nil {
