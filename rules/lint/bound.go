@@ -46,19 +46,8 @@ func flat(e parser.Expr, spreads map[string]spread) linear {
 		}
 		return flat(x.Expr, spreads)
 	case *parser.BinaryExpr:
-		left, isLeft := constant(x.LHS)
-		right, isRight := constant(x.RHS)
-		switch {
-		case x.Op == parser.ADD:
-			return flat(x.LHS, spreads).plus(flat(x.RHS, spreads), 1)
-		case x.Op == parser.SUB:
-			return flat(x.LHS, spreads).plus(flat(x.RHS, spreads), -1)
-		case x.Op == parser.MUL && isLeft:
-			return linear{}.plus(flat(x.RHS, spreads), left)
-		case x.Op == parser.MUL && isRight:
-			return linear{}.plus(flat(x.LHS, spreads), right)
-		case x.Op == parser.DIV && isRight && right != 0:
-			return linear{}.plus(flat(x.LHS, spreads), 1/right)
+		if sum, ok := flatBoth(x, spreads); ok {
+			return sum
 		}
 	case *parser.Call:
 		// A floor only makes the threshold wider.
@@ -71,6 +60,25 @@ func flat(e parser.Expr, spreads map[string]spread) linear {
 		spreads[e.String()] = s
 	}
 	return linear{of: map[string]float64{e.String(): 1}}
+}
+
+// flatBoth is flat of two with an operator between them, if that gives a sum.
+func flatBoth(x *parser.BinaryExpr, spreads map[string]spread) (linear, bool) {
+	left, isLeft := constant(x.LHS)
+	right, isRight := constant(x.RHS)
+	switch {
+	case x.Op == parser.ADD:
+		return flat(x.LHS, spreads).plus(flat(x.RHS, spreads), 1), true
+	case x.Op == parser.SUB:
+		return flat(x.LHS, spreads).plus(flat(x.RHS, spreads), -1), true
+	case x.Op == parser.MUL && isLeft:
+		return linear{}.plus(flat(x.RHS, spreads), left), true
+	case x.Op == parser.MUL && isRight:
+		return linear{}.plus(flat(x.LHS, spreads), right), true
+	case x.Op == parser.DIV && isRight && right != 0:
+		return linear{}.plus(flat(x.LHS, spreads), 1/right), true
+	}
+	return linear{}, false
 }
 
 // spreadOf recognises stddev_over_time and stddev in the first of some expressions.
@@ -127,25 +135,28 @@ func (l *linter) bound(r *rule, c *parser.BinaryExpr) {
 	spreads := map[string]spread{}
 	sum := excess(more, less, spreads)
 	for name, s := range spreads {
-		k, ok := sum.k(name, s)
-		if !ok {
-			continue
+		switch k, ok := sum.k(name, s); {
+		case !ok:
+		case s.window != nil:
+			l.boundOfWindow(r, s, k, op == parser.GTE)
+		case k > 1 && k < 1000:
+			l.tell(r, r.at(s.node), KBound, Warning, "of n series none is more than sqrt(n-1) standard deviations off: k = %.4g needs groups of %.0f or more, and in smaller ones it never fires",
+				k, math.Floor(k*k+1)+1)
 		}
-		if s.window == nil {
-			if least := math.Floor(k*k+1) + 1; k > 1 && least < 1e6 {
-				l.tell(r, r.at(s.node), KBound, Warning, "of n series none is more than sqrt(n-1) standard deviations off: k = %.4g needs groups of %.0f or more, and in smaller ones it never fires", k, least)
-			}
-			continue
-		}
-		w, ok := l.window(r, s.window)
-		if _, sub := s.window.(*parser.SubqueryExpr); !ok || sub && w.offset != 0 {
-			continue // the judged sample is not among them
-		}
-		most := float64(w.length/w.apart) + 1
-		if k*k > most-1 || k*k == most-1 && op == parser.GTR {
-			l.tell(r, r.at(s.node), KBound, Error, "%s at %s holds %.0f samples at most, of which none is more than sqrt(n-1) = %.4g standard deviations off: with k = %.4g it can never fire; want a longer range or an offset, which leaves the judged sample out",
-				span(w.length), span(w.apart), most, math.Sqrt(most-1), k)
-		}
+	}
+}
+
+// boundOfWindow judges a window by the most samples that it can hold. equal says that
+// a sample that is k off is enough.
+func (l *linter) boundOfWindow(r *rule, s spread, k float64, equal bool) {
+	w, ok := l.window(r, s.window)
+	if _, sub := s.window.(*parser.SubqueryExpr); !ok || sub && w.offset != 0 {
+		return // the judged sample is not among them
+	}
+	most := float64(w.length/w.apart) + 1
+	if k*k > most-1 || k*k == most-1 && !equal {
+		l.tell(r, r.at(s.node), KBound, Error, "%s at %s holds %.0f samples at most, of which none is more than sqrt(n-1) = %.4g standard deviations off: with k = %.4g it can never fire; want a longer range or an offset, which leaves the judged sample out",
+			span(w.length), span(w.apart), most, math.Sqrt(most-1), k)
 	}
 }
 

@@ -75,5 +75,5 @@ func (l *linter) filteredSeries(v *parser.VectorSelector, within []*rule) bool {
 			return false
 		}
 	}
-	return len(records) > 0 || v.Name == "ALERTS" || v.Name == "ALERTS_FOR_STATE"
+	return len(records) > 0 || ofAlerts(v.Name)
 }

@@ -3,9 +3,9 @@ package lint
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -46,7 +46,7 @@ func (l *linter) sources(v *parser.VectorSelector, blanks bool) []*rule {
 		for _, r := range l.records[name] {
 			if !slices.ContainsFunc(v.LabelMatchers, func(m *labels.Matcher) bool {
 				value, known := r.label(m.Name)
-				return m.Name != labels.MetricName && known && !m.Matches(value) && !(blanks && m.Value == blank)
+				return m.Name != model.MetricNameLabel && known && !m.Matches(value) && !(blanks && m.Value == blank)
 			}) {
 				all = append(all, r)
 			}
@@ -64,8 +64,8 @@ func (l *linter) names(v *parser.VectorSelector) []string {
 	for _, name := range sorted(l.records) {
 		found := false
 		if slices.ContainsFunc(v.LabelMatchers, func(m *labels.Matcher) bool {
-			found = found || m.Name == labels.MetricName
-			return m.Name == labels.MetricName && !m.Matches(name)
+			found = found || m.Name == model.MetricNameLabel
+			return m.Name == model.MetricNameLabel && !m.Matches(name)
 		}) || !found {
 			continue
 		}
@@ -88,7 +88,7 @@ func (l *linter) dependenciesOf(r *rule, expr parser.Expr, where string, blanks 
 		}
 	}
 	for _, v := range reads(expr) {
-		if strings.HasPrefix(v.Name, "ALERTS") && (v.Name == "ALERTS" || v.Name == "ALERTS_FOR_STATE") {
+		if ofAlerts(v.Name) {
 			once(v, fmt.Sprintf("reads %s, which is an evaluation late and, of what keep_firing_for holds, too long there: read what the alert reads", v.Name))
 		}
 		records := l.sources(v.VectorSelector, blanks)
@@ -106,6 +106,9 @@ func (l *linter) dependenciesOf(r *rule, expr parser.Expr, where string, blanks 
 		}
 	}
 }
+
+// ofAlerts says that Prometheus itself writes a series for each alert.
+func ofAlerts(name string) bool { return name == "ALERTS" || name == "ALERTS_FOR_STATE" }
 
 // age is how old a record of a group may be.
 func (l *linter) age(g *group) string {

@@ -123,16 +123,21 @@ func (w *way) beside(p *parser.BinaryExpr, left bool) (fate, bool) {
 	case p.Op == parser.SUB && !left:
 		w.sign = -w.sign
 	case p.Op == parser.MUL, p.Op == parser.DIV:
-		other := p.RHS
-		if !left {
-			other = p.LHS
-			w.endless = w.endless && p.Op == parser.MUL // c / infinity is 0
-		}
-		if c, ok := constant(other); ok && c < 0 {
-			w.sign = -w.sign
-		}
+		w.scaled(p, left)
 	}
 	return kept, false
+}
+
+// scaled is a step through a product or another quotient.
+func (w *way) scaled(p *parser.BinaryExpr, left bool) {
+	other := p.RHS
+	if !left {
+		other = p.LHS
+		w.endless = w.endless && p.Op == parser.MUL // c / infinity is 0
+	}
+	if c, ok := constant(other); ok && c < 0 {
+		w.sign = -w.sign
+	}
 }
 
 // compared is a step through a comparison. NaN passes none but that for a

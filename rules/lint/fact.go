@@ -153,30 +153,34 @@ func (l *linter) knownAggregate(e *parser.AggregateExpr, within []*rule) fact {
 
 func (l *linter) knownBinary(e *parser.BinaryExpr, within []*rule) fact {
 	a, b := l.knownIn(e.LHS, within), l.knownIn(e.RHS, within)
-	switch e.Op {
+	switch {
+	case e.ReturnBool:
+		return fact{nonneg: true}
+	case e.Op.IsComparisonOperator():
+		return l.compared(e, a, b)
+	case e.Op == parser.LAND, e.Op == parser.LUNLESS:
+		a.nonzero = a.nonzero || l.guards(e, e.LHS)
+		return a
+	}
+	return reckoned(e.Op, a, b)
+}
+
+// reckoned is what is known of a and b with an operator between them.
+func reckoned(op parser.ItemType, a, b fact) fact {
+	switch op {
 	case parser.ADD:
-		return fact{a.nonneg && b.nonneg, a.nonneg && b.nonneg && (a.nonzero || b.nonzero)}
-	case parser.MUL:
+		nonneg := a.nonneg && b.nonneg
+		return fact{nonneg, nonneg && (a.nonzero || b.nonzero)}
+	case parser.MUL, parser.LOR:
 		return both(a, b)
 	case parser.DIV:
 		return fact{a.nonneg && b.nonneg, a.nonzero}
 	case parser.POW:
-		return fact{a.nonneg, a.nonzero}
+		return a
 	case parser.MOD:
 		return fact{nonneg: a.nonneg}
-	case parser.LAND, parser.LUNLESS:
-		a.nonzero = a.nonzero || l.guards(e, e.LHS)
-		return a
-	case parser.LOR:
-		return both(a, b)
 	}
-	if !e.Op.IsComparisonOperator() {
-		return fact{}
-	}
-	if e.ReturnBool {
-		return fact{nonneg: true}
-	}
-	return l.compared(e, a, b)
+	return fact{}
 }
 
 // compared is what is known of the values that a comparison lets through: those on
@@ -186,24 +190,27 @@ func (l *linter) compared(e *parser.BinaryExpr, a, b fact) fact {
 	if e.LHS.Type() == parser.ValueTypeScalar {
 		a, b, op, limit = b, a, flipped(op), e.LHS
 	}
-	c, fixed := constant(limit)
 	switch op {
 	case parser.GTR:
-		if b.nonneg {
-			return fact{true, true}
-		}
-	case parser.GTE:
+		return fact{a.nonneg || b.nonneg, a.nonzero || b.nonneg}
+	case parser.GTE, parser.EQLC:
 		return fact{a.nonneg || b.nonneg, a.nonzero || b.positive()}
-	case parser.EQLC:
-		return fact{a.nonneg || b.nonneg, a.nonzero || b.nonzero}
-	case parser.NEQ:
-		a.nonzero = a.nonzero || fixed && c == 0
-	case parser.LSS:
-		a.nonzero = a.nonzero || fixed && c <= 0
-	case parser.LTE:
-		a.nonzero = a.nonzero || fixed && c < 0
+	}
+	if c, fixed := constant(limit); fixed && leavesOut(op, c) {
+		a.nonzero = true
 	}
 	return a
+}
+
+// leavesOut says that no value that compares so with c is 0.
+func leavesOut(op parser.ItemType, c float64) bool {
+	switch op {
+	case parser.NEQ:
+		return c == 0
+	case parser.LSS:
+		return c <= 0
+	}
+	return op == parser.LTE && c < 0
 }
 
 // flipped is the comparison with its sides exchanged.

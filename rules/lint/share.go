@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -19,38 +20,32 @@ func share(a, b parser.Expr) bool {
 	switch d := b.(type) {
 	case *parser.BinaryExpr: // hits / (hits + misses)
 		return d.Op == parser.ADD && (share(a, d.LHS) || share(a, d.RHS)) || d.Op == parser.LOR && share(a, d.LHS)
-	case *parser.AggregateExpr:
-		n, ok := a.(*parser.AggregateExpr)
-		return ok && n.Op == d.Op && (d.Op == parser.SUM || d.Op == parser.COUNT || d.Op == parser.MAX) && share(n.Expr, d.Expr)
-	case *parser.Call:
-		n, ok := a.(*parser.Call)
-		return ok && n.Func == d.Func && len(n.Args) == 1 && counts(n.Func.Name) && (share(n.Args[0], d.Args[0]) || increases(n.Func.Name) && related(n.Args[0], d.Args[0]))
-	case *parser.MatrixSelector:
-		n, ok := a.(*parser.MatrixSelector)
-		return ok && n.Range == d.Range && share(n.VectorSelector, d.VectorSelector)
 	case *parser.VectorSelector:
 		n, ok := a.(*parser.VectorSelector)
 		return ok && shareOfSeries(n, d)
 	}
+	return shareOfSame(a, b)
+}
+
+// shareOfSame is share of the same aggregation, function or range of two.
+func shareOfSame(a, b parser.Expr) bool {
+	switch d := b.(type) {
+	case *parser.AggregateExpr:
+		n, ok := a.(*parser.AggregateExpr)
+		return ok && n.Op == d.Op && slices.Contains([]parser.ItemType{parser.SUM, parser.COUNT, parser.MAX}, d.Op) && share(n.Expr, d.Expr)
+	case *parser.Call:
+		n, ok := a.(*parser.Call)
+		return ok && n.Func == d.Func && len(n.Args) == 1 && shareOfCall(n.Func.Name, n.Args[0], d.Args[0])
+	case *parser.MatrixSelector:
+		n, ok := a.(*parser.MatrixSelector)
+		return ok && n.Range == d.Range && share(n.VectorSelector, d.VectorSelector)
+	}
 	return false
 }
 
-// shareOfBoth is share of an expression of two: each of a sum, the greater one of a
-// difference, and a part times a number.
-func shareOfBoth(n *parser.BinaryExpr, b parser.Expr) bool {
-	_, left := constant(n.LHS)
-	_, right := constant(n.RHS)
-	switch n.Op {
-	case parser.ADD:
-		return share(n.LHS, b) && share(n.RHS, b)
-	case parser.SUB, parser.LAND, parser.LUNLESS:
-		return share(n.LHS, b)
-	case parser.MUL:
-		return left && share(n.RHS, b) || right && share(n.LHS, b)
-	case parser.DIV:
-		return right && share(n.LHS, b)
-	}
-	return n.String() == b.String()
+// shareOfCall is share of the same function of two arguments.
+func shareOfCall(function string, a, b parser.Expr) bool {
+	return counts(function) && share(a, b) || increases(function) && related(a, b)
 }
 
 // counts says that a function of less gives no more.
@@ -82,7 +77,7 @@ func shareOfSeries(n, d *parser.VectorSelector) bool {
 		return false
 	}
 	for _, m := range d.LabelMatchers {
-		if m.Name != labels.MetricName && !slices.ContainsFunc(n.LabelMatchers, func(o *labels.Matcher) bool { return o.String() == m.String() }) {
+		if m.Name != model.MetricNameLabel && !slices.ContainsFunc(n.LabelMatchers, func(o *labels.Matcher) bool { return o.String() == m.String() }) {
 			return false
 		}
 	}

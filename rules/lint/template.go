@@ -91,12 +91,7 @@ func lineStart(s string, line int) int {
 func walk(n parse.Node, condition bool, visit func(n parse.Node, condition bool)) {
 	switch n := n.(type) {
 	case *parse.ListNode:
-		if n == nil {
-			return
-		}
-		for _, c := range n.Nodes {
-			walk(c, condition, visit)
-		}
+		walkList(n, condition, visit)
 	case *parse.ActionNode:
 		walk(n.Pipe, condition, visit)
 	case *parse.TemplateNode:
@@ -108,19 +103,34 @@ func walk(n parse.Node, condition bool, visit func(n parse.Node, condition bool)
 	case *parse.RangeNode:
 		walkBranch(&n.BranchNode, condition, condition, visit)
 	case *parse.PipeNode:
-		if n == nil {
-			return
-		}
-		visit(n, condition)
-		for _, c := range n.Cmds {
-			for _, a := range c.Args {
-				walk(a, condition, visit)
-			}
-		}
+		walkPipe(n, condition, visit)
 	case *parse.ChainNode:
 		walk(n.Node, condition, visit)
 	default:
 		visit(n, condition)
+	}
+}
+
+// walkList and walkPipe may be given nothing: an "else" that is not there, a template
+// without an argument.
+func walkList(list *parse.ListNode, condition bool, visit func(n parse.Node, condition bool)) {
+	if list == nil {
+		return
+	}
+	for _, n := range list.Nodes {
+		walk(n, condition, visit)
+	}
+}
+
+func walkPipe(pipe *parse.PipeNode, condition bool, visit func(n parse.Node, condition bool)) {
+	if pipe == nil {
+		return
+	}
+	visit(pipe, condition)
+	for _, c := range pipe.Cmds {
+		for _, a := range c.Args {
+			walk(a, condition, visit)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -70,25 +71,18 @@ func slope(function string) bool {
 func (l *linter) window(r *rule, e parser.Expr) (window, bool) {
 	switch e := bare(e).(type) {
 	case *parser.MatrixSelector:
-		v, ok := e.VectorSelector.(*parser.VectorSelector)
-		if !ok || e.RangeExpr != nil || v.OriginalOffsetExpr != nil || v.Timestamp != nil || v.StartOrEnd != 0 {
-			return window{}, false
-		}
+		v := e.VectorSelector.(*parser.VectorSelector) // the parser makes no other
 		apart, aligned := l.distance(r, v)
-		name := v.Name
-		if name == "" {
-			name = shown(v)
-		}
-		return window{e, e.Range, v.OriginalOffset, apart, aligned, name}, apart > 0 && e.Range > 0
+		w := window{e, e.Range, v.OriginalOffset, apart, aligned, cmp.Or(v.Name, shown(v))}
+		return w, w.known(e.RangeExpr, v.OriginalOffsetExpr) && v.Timestamp == nil && v.StartOrEnd == 0
 	case *parser.SubqueryExpr:
-		if e.RangeExpr != nil || e.StepExpr != nil || e.OriginalOffsetExpr != nil || e.Timestamp != nil || e.StartOrEnd != 0 {
-			return window{}, false
-		}
-		apart := e.Step
-		if apart == 0 {
-			apart = l.options.Evaluation
-		}
-		return window{e, e.Range, e.OriginalOffset, apart, false, "the subquery"}, apart > 0 && e.Range > 0
+		w := window{e, e.Range, e.OriginalOffset, cmp.Or(e.Step, l.options.Evaluation), false, "the subquery"}
+		return w, w.known(e.RangeExpr, e.StepExpr, e.OriginalOffsetExpr) && e.Timestamp == nil && e.StartOrEnd == 0
 	}
 	return window{}, false
+}
+
+// known says that nothing of it is reckoned at evaluation time.
+func (w window) known(reckoned ...*parser.DurationExpr) bool {
+	return w.apart > 0 && w.length > 0 && !slices.ContainsFunc(reckoned, func(d *parser.DurationExpr) bool { return d != nil })
 }
