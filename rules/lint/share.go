@@ -43,6 +43,24 @@ func shareOfSame(a, b parser.Expr) bool {
 	return false
 }
 
+// shareOfBoth is share of an expression of two: each of a sum, the greater one of a
+// difference, and a part times a number.
+func shareOfBoth(n *parser.BinaryExpr, b parser.Expr) bool {
+	_, left := constant(n.LHS)
+	_, right := constant(n.RHS)
+	switch n.Op {
+	case parser.ADD:
+		return share(n.LHS, b) && share(n.RHS, b)
+	case parser.SUB, parser.LAND, parser.LUNLESS:
+		return share(n.LHS, b)
+	case parser.MUL:
+		return left && share(n.RHS, b) || right && share(n.LHS, b)
+	case parser.DIV:
+		return right && share(n.LHS, b)
+	}
+	return n.String() == b.String()
+}
+
 // shareOfCall is share of the same function of two arguments.
 func shareOfCall(function string, a, b parser.Expr) bool {
 	return counts(function) && share(a, b) || increases(function) && related(a, b)
