@@ -5,7 +5,7 @@ import "github.com/prometheus/prometheus/promql/parser"
 // comparison tells of an alert that fires whatever the values are. One that reads
 // nothing at all, such as vector(1), means to.
 func (l *linter) comparison(r *rule) {
-	if r.record || len(reads(r.expr)) == 0 || l.filtered(r.expr, nil) {
+	if r.record || len(reads(r.expr)) == 0 || l.filtered(r.expr) {
 		return
 	}
 	if v, ok := bare(r.expr).(*parser.VectorSelector); ok {
@@ -20,28 +20,28 @@ func (l *linter) comparison(r *rule) {
 
 // filtered says that an expression may have no result because of the values that
 // it reads, or because of what is absent. A recorded series may where the
-// expression that records it may. within are the records that are being looked at.
-func (l *linter) filtered(e parser.Expr, within []*rule) bool {
+// expression that records it may.
+func (l *linter) filtered(e parser.Expr) bool {
 	switch e := bare(e).(type) {
 	case *parser.UnaryExpr:
-		return l.filtered(e.Expr, within)
+		return l.filtered(e.Expr)
 	case *parser.AggregateExpr:
-		return l.filtered(e.Expr, within)
+		return l.filtered(e.Expr)
 	case *parser.SubqueryExpr:
-		return l.filtered(e.Expr, within)
+		return l.filtered(e.Expr)
 	case *parser.MatrixSelector:
-		return l.filtered(e.VectorSelector, within)
+		return l.filtered(e.VectorSelector)
 	case *parser.Call:
-		return l.filteredCall(e, within)
+		return l.filteredCall(e)
 	case *parser.BinaryExpr:
-		return l.filteredBinary(e, within)
+		return l.filteredBinary(e)
 	case *parser.VectorSelector:
-		return l.filteredSeries(e, within)
+		return l.filteredSeries(e)
 	}
 	return false
 }
 
-func (l *linter) filteredCall(e *parser.Call, within []*rule) bool {
+func (l *linter) filteredCall(e *parser.Call) bool {
 	switch e.Func.Name {
 	case "absent", "absent_over_time":
 		return true
@@ -49,31 +49,42 @@ func (l *linter) filteredCall(e *parser.Call, within []*rule) bool {
 		return false
 	}
 	for _, a := range e.Args {
-		if l.filtered(a, within) {
+		if l.filtered(a) {
 			return true
 		}
 	}
 	return false
 }
 
-func (l *linter) filteredBinary(e *parser.BinaryExpr, within []*rule) bool {
+func (l *linter) filteredBinary(e *parser.BinaryExpr) bool {
 	switch {
 	case e.Op == parser.LUNLESS, e.Op.IsComparisonOperator() && !e.ReturnBool:
 		return true
 	case e.Op == parser.LOR:
-		return l.filtered(e.LHS, within) && l.filtered(e.RHS, within)
+		return l.filtered(e.LHS) && l.filtered(e.RHS)
 	}
-	return l.filtered(e.LHS, within) || l.filtered(e.RHS, within)
+	return l.filtered(e.LHS) || l.filtered(e.RHS)
 }
 
 // filteredSeries knows recorded series, and ALERTS, which are there while an alert is.
-func (l *linter) filteredSeries(v *parser.VectorSelector, within []*rule) bool {
+func (l *linter) filteredSeries(v *parser.VectorSelector) bool {
 	records := l.sources(v, false)
 	for _, r := range records {
-		inner, ok := deeper(r, within)
-		if !ok || !l.filtered(r.expr, inner) {
+		if !l.filteredRecord(r) {
 			return false
 		}
 	}
 	return len(records) > 0 || ofAlerts(v.Name)
+}
+
+// filteredRecord is filtered of a recorded series. One that reads itself tells
+// nothing of itself.
+func (l *linter) filteredRecord(r *rule) bool {
+	may, ok := l.empty[r]
+	if !ok {
+		l.empty[r] = false
+		may = r.expr != nil && l.filtered(r.expr)
+		l.empty[r] = may
+	}
+	return may
 }

@@ -79,67 +79,61 @@ func calculated(op parser.ItemType, a, b float64) (float64, bool) {
 // known gives what is known of the values of an expression. Series that no rule
 // here records are taken to be counts, sizes and the like, never below 0: one is
 // added to such a denominator so that it is not 0.
-func (l *linter) known(e parser.Expr) fact { return l.knownIn(e, nil) }
+func (l *linter) known(e parser.Expr) fact {
+	e = bare(e)
+	f, ok := l.facts[e]
+	if !ok {
+		l.facts[e] = fact{} // a record that reads itself tells nothing of itself
+		f = l.look(e)
+		l.facts[e] = f
+	}
+	return f
+}
 
-// knownIn is known within the records that are being looked at: one that reads
-// itself tells nothing of itself.
-func (l *linter) knownIn(e parser.Expr, within []*rule) fact {
+// look is known of an expression that was not looked at before.
+func (l *linter) look(e parser.Expr) fact {
 	if c, ok := constant(e); ok {
 		return constantFact(c)
 	}
-	switch e := bare(e).(type) {
+	switch e := e.(type) {
 	case *parser.UnaryExpr:
-		f := l.knownIn(e.Expr, within)
+		f := l.known(e.Expr)
 		return fact{f.nonneg && e.Op == parser.ADD, f.nonzero}
 	case *parser.AggregateExpr:
-		return l.knownAggregate(e, within)
+		return l.knownAggregate(e)
 	case *parser.BinaryExpr:
-		return l.knownBinary(e, within)
+		return l.knownBinary(e)
 	case *parser.Call:
-		return l.knownCall(e, within)
+		return l.knownCall(e)
 	case *parser.SubqueryExpr:
-		return l.knownIn(e.Expr, within)
+		return l.known(e.Expr)
 	case *parser.MatrixSelector:
-		return l.knownIn(e.VectorSelector, within)
+		return l.known(e.VectorSelector)
 	case *parser.VectorSelector:
-		return l.knownSeries(e, within)
+		return l.knownSeries(e)
 	}
 	return fact{}
 }
 
 // knownSeries is what is known of recorded series by their expressions, and of
 // information by its name: its value is 1.
-func (l *linter) knownSeries(v *parser.VectorSelector, within []*rule) fact {
+func (l *linter) knownSeries(v *parser.VectorSelector) fact {
 	records := l.sources(v, false)
 	if len(records) == 0 {
 		return fact{true, strings.HasSuffix(v.Name, "_info")}
 	}
 	f := fact{true, true}
 	for _, r := range records {
-		inner, ok := deeper(r, within)
-		if !ok {
+		if r.expr == nil {
 			return fact{}
 		}
-		f = both(f, l.knownIn(r.expr, inner))
+		f = both(f, l.known(r.expr))
 	}
 	return f
 }
 
-// deeper adds a record to those that are being looked at, of which there are few.
-func deeper(r *rule, within []*rule) ([]*rule, bool) {
-	if r.expr == nil || len(within) >= deepest {
-		return nil, false
-	}
-	for _, o := range within {
-		if o == r {
-			return nil, false
-		}
-	}
-	return append(within[:len(within):len(within)], r), true
-}
-
-func (l *linter) knownAggregate(e *parser.AggregateExpr, within []*rule) fact {
-	f := l.knownIn(e.Expr, within)
+func (l *linter) knownAggregate(e *parser.AggregateExpr) fact {
+	f := l.known(e.Expr)
 	switch e.Op {
 	case parser.COUNT, parser.GROUP, parser.COUNT_VALUES:
 		return fact{true, true}
@@ -151,8 +145,8 @@ func (l *linter) knownAggregate(e *parser.AggregateExpr, within []*rule) fact {
 	return f // of min, max, topk and the like one of the values itself
 }
 
-func (l *linter) knownBinary(e *parser.BinaryExpr, within []*rule) fact {
-	a, b := l.knownIn(e.LHS, within), l.knownIn(e.RHS, within)
+func (l *linter) knownBinary(e *parser.BinaryExpr) fact {
+	a, b := l.known(e.LHS), l.known(e.RHS)
 	switch {
 	case e.ReturnBool:
 		return fact{nonneg: true}
@@ -261,10 +255,10 @@ func (l *linter) ensures(condition, d parser.Expr) bool {
 }
 
 // knownCall is what is known of what a function gives.
-func (l *linter) knownCall(e *parser.Call, within []*rule) fact {
+func (l *linter) knownCall(e *parser.Call) fact {
 	var f fact
 	if len(e.Args) > 0 {
-		f = l.knownIn(e.Args[0], within)
+		f = l.known(e.Args[0])
 	}
 	switch e.Func.Name {
 	case "time", "timestamp", "year", "month", "day_of_month", "day_of_year", "days_in_month", "pi", "exp",
@@ -278,10 +272,10 @@ func (l *linter) knownCall(e *parser.Call, within []*rule) fact {
 	case "sum_over_time", "avg_over_time", "quantile_over_time", "ceil":
 		return summed(f)
 	case "clamp_min", "clamp":
-		g := l.knownIn(e.Args[1], within)
+		g := l.known(e.Args[1])
 		return fact{f.nonneg || g.nonneg, f.positive() || g.positive()}
 	case "clamp_max":
-		g := l.knownIn(e.Args[1], within)
+		g := l.known(e.Args[1])
 		return both(f, fact{g.nonneg, g.positive() && f.positive()})
 	case "rate", "increase", "irate", "changes", "resets", "stddev_over_time", "stdvar_over_time", "floor", "round",
 		"hour", "minute", "day_of_week", "histogram_count", "histogram_quantile":

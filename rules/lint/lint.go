@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/prometheus/prometheus/promql/parser"
 )
 
 // File is a rule file: the name that findings carry, and its text.
@@ -76,11 +78,13 @@ type linter struct {
 	groups  []*group
 	records map[string][]*rule // by name, in the order of the files
 	found   []Finding
+	facts   map[parser.Expr]fact // what was known of expressions
+	empty   map[*rule]bool       // records that may have no result
 }
 
 // Check gives the findings of files, sorted by file, in the order given, line and severity.
 func Check(files []File, o Options) []Finding {
-	l := &linter{options: o, records: map[string][]*rule{}}
+	l := &linter{options: o, records: map[string][]*rule{}, facts: map[parser.Expr]fact{}, empty: map[*rule]bool{}}
 	order := map[string]int{}
 	for i, f := range files {
 		if _, twice := order[f.Name]; !twice {

@@ -481,3 +481,25 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+// Records that read each other many times over are looked at once each, and one
+// that reads itself is no endless way.
+func TestRecords_AreLookedAtOnceEach(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("groups:\n- name: g\n  interval: 15s\n  rules:\n  - {record: 'r:0', expr: 'x + r:0'}\n")
+	for i := range 200 {
+		before := fmt.Sprintf("r:%d", i)
+		fmt.Fprintf(&text, "  - {record: 'r:%d', expr: '%s'}\n", i+1, strings.Join([]string{before, before, before, before}, " * "))
+	}
+	text.WriteString("  - {alert: A, expr: 'r:200 and on () 1 / r:200 > 0'}\n  - {alert: B, expr: r:200}\n")
+	nested := "x"
+	for range 200 {
+		nested = "(y and y > " + nested + ")"
+	}
+	text.WriteString("  - {alert: C, expr: 'x / " + nested + " < 1'}\n")
+	wants(t, told(Options{}, text.String()), `
+a.yml:2: group
+a.yml:206: "A": warning: r:200 may be 0
+a.yml:207: "B": error: fires for every series of r:200
+`)
+}

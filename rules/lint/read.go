@@ -17,8 +17,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// largest is how many rules a file may hold, however they are written.
-const largest = 50_000
+// largest is how many rules a file may hold, however they are written, and longest
+// the bytes of an expression that is judged; nobody reads or evaluates more.
+const (
+	largest = 50_000
+	longest = 64 << 10
+)
 
 // group is a group of rules. interval is 0 where the server's default holds.
 type group struct {
@@ -153,7 +157,9 @@ func (r *reader) readRule(n *yaml.Node, g *group, index int, labels []entry) *ru
 	one.text = r.text(keys["expr"])
 	if one.text.value == "" {
 		r.wrong(n.Line, "no expr")
-	} else if expr := r.parse(one.text); (record == "") != (alert == "") {
+	} else if expr := r.parse(one.text); len(one.text.value) > longest {
+		r.say(one.text.line(0), Warning, "the expression has more than %d KiB: it was parsed and not judged", longest>>10)
+	} else if (record == "") != (alert == "") {
 		one.expr = expr
 	}
 	return one
