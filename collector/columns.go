@@ -144,11 +144,11 @@ type emitter func(s sink, common *labels, at *place, v *verdict)
 // baselineColumns exist for signals with a baseline that are exposed in full.
 func baselineColumns() []column {
 	return []column{
-		ofBaseline("ksigma_value", "The last sample.", func(s sink, common *labels, at *place, v *verdict) { s.sample(common, at.signal, v.value) }),
+		ofBaseline(KsigmaValue, "The last sample.", func(s sink, common *labels, at *place, v *verdict) { s.sample(common, at.signal, v.value) }),
 		ofBaseline("ksigma_baseline_samples", "Samples in the baseline.", func(s sink, common *labels, at *place, v *verdict) {
 			s.sample(common, at.signal, float64(v.Samples))
 		}),
-		ofBaseline("ksigma_mean", "Mean of the baseline before the last sample.", func(s sink, common *labels, at *place, v *verdict) {
+		ofBaseline(KsigmaMean, "Mean of the baseline before the last sample.", func(s sink, common *labels, at *place, v *verdict) {
 			if v.Samples > 0 {
 				s.sample(common, at.signal, v.Mean)
 			}
@@ -158,7 +158,7 @@ func baselineColumns() []column {
 				s.sample(common, at.signal, v.StdDev)
 			}
 		}),
-		ofBaseline("ksigma_threshold", "Beyond this value a sample is an anomaly.", func(s sink, common *labels, at *place, v *verdict) {
+		ofBaseline(KsigmaThreshold, "Beyond this value a sample is an anomaly.", func(s sink, common *labels, at *place, v *verdict) {
 			if v.HasLower {
 				s.sample(common, at.lower, v.Lower)
 			}

@@ -51,7 +51,7 @@ func infoFamilies() []family {
 		infoTimeout:     {"probe_timeout_seconds", "Deadline of one run of the probe.", gauge},
 		infoStale:       {StaleAfter, "Age of its last run at which a result has no vote: two intervals and the timeout.", gauge},
 		infoSignalStale: {SignalStaleAfter, "Age of its last usable answer at which a signal has no vote: two intervals and the timeout of the query.", gauge},
-		infoKsigma:      {"ksigma_signal_info", "1, with unit, direction and k of the signal.", gauge},
+		infoKsigma:      {KsigmaInfo, "1, with unit, direction and k of the signal.", gauge},
 		infoService:     {ServiceInfo, "1, with owner, severity and dimensions of the service.", gauge},
 		infoSignal:      {SignalInfo, "1, with the mode of the signal.", gauge},
 		infoTarget:      {TargetSeconds, "Target of the stage, from the beginning of a fault.", gauge},

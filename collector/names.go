@@ -14,11 +14,16 @@ const (
 	ObserverInfo  = "onefiveten_observer_info"
 
 	// Of backend promql alone.
-	FaultCap      = "onefiveten_fault_cap_ratio"
-	FaultLeast    = "onefiveten_fault_min_anomalies"
-	BaselineLeast = "onefiveten_baseline_min_samples"
-	BaselineFloor = "onefiveten_baseline_floor_seconds"
-	BaselineK     = "onefiveten_baseline_k"
+	FaultCap        = "onefiveten_fault_cap_ratio"
+	FaultLeast      = "onefiveten_fault_min_anomalies"
+	BaselineLeast   = "onefiveten_baseline_min_samples"
+	BaselineFloor   = "onefiveten_baseline_floor_seconds"
+	BaselineK       = "onefiveten_baseline_k"
+	KsigmaValue     = "ksigma_value"
+	KsigmaMean      = "ksigma_mean"
+	KsigmaThreshold = "ksigma_threshold"
+	KsigmaInfo      = "ksigma_signal_info"
+	SignalTraffic   = "signal_traffic"
 
 	SignalLastRun    = "signal_last_run_timestamp_seconds"
 	SignalStaleAfter = "signal_stale_after_seconds"

@@ -5,23 +5,44 @@ import "time"
 // start is the annotation with the fault's first bad sample in unix seconds.
 const start = `{{ with printf "onefiveten:fault_start_timestamp_seconds:min{service=%q,signal=%q}" $labels.service $labels.signal | query }}{{ . | first | value | printf "%.3f" }}{{ end }}`
 
-// evidence is what speaks for where a fault was located. A query that finds nothing
-// leaves its part out.
-const evidence = `{{ $all := printf "avg(onefiveten:member_fault:bool{service=%q,signal=%q,dimension=\"node\"})" $labels.service $labels.signal }}` +
-	`{{ if ne $labels.scope "service" }}{{ $value }} of {{ $labels.scope }} {{ $labels.member }} bad{{ with $all | query }}, of all nodes {{ . | first | value | printf "%.2f" }}{{ end }}` +
-	`{{ else }}{{ with $all | query }}{{ . | first | value | printf "%.2f" }} of all nodes bad{{ end }}{{ end }}`
+// evidence is what speaks for where a fault was located: of values their size beside
+// that of the others, else the share of the votes. A query that finds nothing leaves
+// its part out.
+func (t set) evidence() string {
+	if t.values {
+		return evidenceOfValues + `{{ else }}` + evidenceOfVotes + `{{ end }}`
+	}
+	return evidenceOfVotes
+}
+
+const (
+	evidenceOfVotes = `{{ $all := printf "avg(onefiveten:member_fault:bool{service=%q,signal=%q,dimension=\"node\"})" $labels.service $labels.signal }}` +
+		`{{ if ne $labels.scope "service" }}{{ $value }} of {{ $labels.scope }} {{ $labels.member }} bad{{ with $all | query }}, of all nodes {{ . | first | value | printf "%.2f" }}{{ end }}` +
+		`{{ else }}{{ with $all | query }}{{ . | first | value | printf "%.2f" }} of all nodes bad{{ end }}{{ end }}`
+
+	// A group is asked for by its own label, a node by that of members: not every node
+	// has a label node. Of a whole service nothing is found.
+	evidenceOfValues = `{{ $of := printf "service=%q,signal=%q" $labels.service $labels.signal }}{{ $by := $labels.scope }}{{ if eq $by "node" }}{{ $by = "member" }}{{ end }}` +
+		`{{ $place := printf "%s,dimension=%q,member=%q" $of $labels.scope $labels.member }}` +
+		`{{ with printf "avg(onefiveten:member_value:avg{%s,feature=\"value\",%s=%q})" $of $by $labels.member | query }}` +
+		`{{ $labels.signal }} {{ . | first | value | printf "%.3g" }} of {{ $labels.scope }} {{ $labels.member }}` +
+		`{{ with printf "quantile(0.5, onefiveten:member_value:avg{%s,feature=\"value\",%s!=%q})" $of $by $labels.member | query }}, its peers {{ . | first | value | printf "%.3g" }}{{ end }}` +
+		`{{ with printf "100 * max(onefiveten:member_excess:ratio{%s,feature=\"excess\"})" $place | query }}; {{ . | first | value | printf "%.0f %%" }} of the excess{{ end }}` +
+		`{{ with printf "100 * max(onefiveten:member_excess:ratio{%s,feature=\"traffic\"})" $place | query }}, {{ . | first | value | printf "%.0f %%" }} of the traffic{{ end }}` +
+		`{{ with printf "max(onefiveten:member_excess:ratio{%s,feature=\"z\"})" $place | query }}; {{ . | first | value | printf "%.1f" }} spreads off{{ end }}`
+)
 
 // alerts follow the records in the same group, for the same reason. Within
 // FaultDetected and FaultLocated keep_firing_for bridges the restart of an
 // exporter; the others may end and begin again, which costs people nothing.
 func (t set) alerts(keep, differ, disagree time.Duration) []rule {
-	return append(stageAlerts(t.class, keep), ticketAlerts(keep, differ, disagree)...)
+	return append(stageAlerts(t.class, t.evidence(), keep), ticketAlerts(keep, differ, disagree)...)
 }
 
 // stageAlerts are detect, locate and recover. They carry heal="true", which the
 // route sends to heal-receiver, and the severity of the class. Figures that change are
 // annotations: a label that changes makes a new alert, and a new episode.
-func stageAlerts(class string, keep time.Duration) []rule {
+func stageAlerts(class, evidence string, keep time.Duration) []rule {
 	heal := []label{{"severity", class}, {"heal", "true"}}
 	return []rule{{
 		comment: "Detect. Nothing in this path has a range or a for.",

@@ -5,10 +5,15 @@ import "strings"
 // locateRecords say since when the fault lasts and where it lies.
 func (t set) locateRecords() []rule {
 	records := []rule{startRecord()}
-	if groups := t.groupRecord(); groups.record != "" {
-		records = append(records, groups)
+	if t.values {
+		records = append(records, valueRecord(), t.excessRecord(), liftRecord(), t.candidateByValue())
+	} else {
+		if groups := t.groupRecord(); groups.record != "" {
+			records = append(records, groups)
+		}
+		records = append(records, t.candidateRecord())
 	}
-	return append(records, t.candidateRecord(), locatedRecord(), t.serviceRecord())
+	return append(records, locatedRecord(), t.serviceRecord())
 }
 
 // startRecord takes the earlier of what the gauges say and of what it said itself
@@ -44,18 +49,23 @@ func startRecord() rule {
 // is where the fault lies, if there are others to compare with: a zone of one node
 // is that node.
 func (t set) groupRecord() rule {
-	var arms []string
-	for _, d := range t.further() {
-		arms = append(arms, strings.ReplaceAll(groupArm, "<group>", d))
-	}
-	if len(arms) == 0 {
+	if len(t.further()) == 0 {
 		return rule{}
 	}
 	return rule{
 		comment: "8 Candidates above node: the only " + strings.Join(t.further(), ", the only ") + " with more than half of its nodes bad, at least two of them, while there are others.",
 		record:  "onefiveten:group_candidate:ratio",
-		expr:    strings.Join(arms, "\n\t\t\tor"),
+		expr:    t.groupArms(),
 	}
+}
+
+// groupArms are the groups by votes.
+func (t set) groupArms() string {
+	var arms []string
+	for _, d := range t.further() {
+		arms = append(arms, strings.ReplaceAll(groupArm, "<group>", d))
+	}
+	return strings.Join(arms, "\n\t\t\tor")
 }
 
 const (
@@ -72,19 +82,22 @@ const (
 					/ count by (service, owner, signal, mode, <group>) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node", <group>!=""})`
 )
 
+// fewBad are the bad nodes, if they are few and there are others.
+const fewBad = `
+			(onefiveten:member_fault:bool{rule_set="<set>", dimension="node"} == 1)
+			and on (service, signal) (
+				sum by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"})
+				<= clamp_min(0.3 * count by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"}), 1)
+			)
+			and on (service, signal) (count by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"}) >= 2)`
+
 // candidateRecord has the groups before the nodes: where a zone is bad its nodes
 // are not named one by one.
 func (t set) candidateRecord() rule {
 	r := rule{
 		comment: "9 Candidates: the bad nodes, if they are at most max(1, 30 %) of two or more.",
 		record:  "onefiveten:member_candidate:ratio",
-		expr: `
-			(onefiveten:member_fault:bool{rule_set="<set>", dimension="node"} == 1)
-			and on (service, signal) (
-				sum by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"})
-				<= clamp_min(0.3 * count by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"}), 1)
-			)
-			and on (service, signal) (count by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"}) >= 2)`,
+		expr:    fewBad,
 	}
 	if len(t.further()) > 0 {
 		r.comment = "9 Candidates: a group, or else the bad nodes, if they are at most max(1, 30 %) of two or more."
@@ -133,7 +146,10 @@ func (t set) serviceRecord() rule {
 					unless on (service, signal) (count by (service, signal) (onefiveten:member_fault:bool{rule_set="<set>", dimension="node"}) >= 2)
 			)`,
 	}
-	if len(t.further()) > 0 {
+	if t.values {
+		r.expr += `
+			unless on (service, signal) onefiveten:member_candidate:ratio{rule_set="<set>"}`
+	} else if len(t.further()) > 0 {
 		r.expr += `
 			unless on (service, signal) onefiveten:group_candidate:ratio{rule_set="<set>"}`
 	}

@@ -21,11 +21,12 @@ const (
 type set struct {
 	class      string
 	dimensions []string
+	values     bool // a value may page: where it lies is told by its size, too
 }
 
 // setOf is that of a service. The order of its dimensions has no meaning.
 func setOf(v Service) set {
-	return set{v.Severity, slices.Compact(slices.Sorted(slices.Values(v.Dimensions)))}
+	return set{class: v.Severity, dimensions: slices.Compact(slices.Sorted(slices.Values(v.Dimensions)))}
 }
 
 // name is the word of the set in names of groups and files, and its rule_set.
@@ -47,6 +48,7 @@ func (t set) words(every string, keep time.Duration) *strings.Replacer {
 // service adds series, not rules. Numbers are those of the table in DETECTION 5.1.
 func (s Spec) group(t set) group {
 	keep := s.keep(t.class)
+	t.values = s.valuesPage(t)
 	g := group{
 		name:    "onefiveten:" + t.name(),
 		comment: fmt.Sprintf("Services of severity %s, located by %s.", t.class, strings.Join(t.dimensions, ", ")),
@@ -67,6 +69,14 @@ func (g group) filled(set string, words *strings.Replacer) group {
 		}
 	}
 	return g
+}
+
+// valuesPage tells whether a service of the set may be in fault by a value. Only then
+// does the exporter show values wherever they are not asked for.
+func (s Spec) valuesPage(t set) bool {
+	return slices.ContainsFunc(s.Services, func(v Service) bool {
+		return setOf(v).name() == t.name() && slices.ContainsFunc(v.Signals, func(g Signal) bool { return g.Name != availability && g.Mode == page })
+	})
 }
 
 // keep is keep_firing_for: it bridges the restart of an exporter, until its
