@@ -265,7 +265,10 @@ func (s Spec) checkScraped(report func(path, text string)) {
 	if s.Backend != PromQL {
 		return
 	}
-	if scrape, e := s.Prometheus.Scrape.Interval, s.Prometheus.Evaluation.Interval; scrape != e {
+	values := func(v Service) bool {
+		return slices.ContainsFunc(v.Signals, func(g Signal) bool { return g.Query == nil && g.Name != availability })
+	}
+	if scrape, e := s.Prometheus.Scrape.Interval, s.Prometheus.Evaluation.Interval; scrape != e && slices.ContainsFunc(s.Services, values) {
 		report("prometheus.evaluation.interval", fmt.Sprintf("got %s, want the scrape interval of %s: backend promql takes one sample of a latency at each evaluation", e, scrape))
 	}
 	for i, v := range s.Services {
