@@ -28,6 +28,8 @@ type files struct {
 	file  string // --config.file; empty: the folder alone
 	given bool   // the file was named on the command line
 	dir   string // --config.dir; empty: none
+
+	backend string // --backend, in the place of the one that is written; empty: that one
 }
 
 // choose settles which file is read where the command line names none: the
@@ -67,6 +69,7 @@ type sources struct {
 	all     []config.Source
 	windows *config.Source // nil: those that are built in
 	missing []missing
+	backend string // in the place of the one that is written
 }
 
 // missing is a pattern of module_files, or a windows_file, that gives no file.
@@ -78,7 +81,7 @@ type missing struct {
 // read gives the file, those of the folder in the order of their names, and at
 // last those of module_files.
 func (f files) read() (*sources, error) {
-	s := &sources{}
+	s := &sources{backend: f.backend}
 	names, err := f.whole()
 	if err != nil {
 		return nil, err

@@ -128,10 +128,12 @@ func (a *app) define(k *kingpin.Application) {
 	check.Flag("prometheus.url", "Compare with the Prometheus that runs there, too.").StringVar(&a.prometheusURL)
 	check.Flag("alertmanager.url", "Compare with the Alertmanager that runs there, too.").StringVar(&a.alertmanagerURL)
 	check.Flag("json", "Print the findings as JSON.").BoolVar(&a.json)
+	a.defineBackend(check)
 
 	rules := k.Command("rules", "Write recording and alerting rules, their tests, and the Alertmanager route.")
 	rules.Flag("output.dir", "Folder to write into; it is made when missing.").Required().StringVar(&a.outputDir)
 	rules.Flag("tests", "Write promtool tests, too.").Default("true").BoolVar(&a.tests)
+	a.defineBackend(rules)
 	rules.Flag("diff", "Write nothing; print what would change, as a unified diff.").BoolVar(&a.diffFiles)
 	rules.Flag("check", "Write nothing; end with 1 when a file is missing, differs from what would be written, or is left over.").BoolVar(&a.checkFiles)
 
@@ -150,6 +152,11 @@ func (a *app) define(k *kingpin.Application) {
 			return err
 		},
 	}
+}
+
+// defineBackend declares what stands in the place of the key of the configuration.
+func (a *app) defineBackend(c *kingpin.CmdClause) {
+	declare(c, "backend", "Who judges probes: exporter, or promql for rules in Prometheus; that of the configuration by default.", "exporter or promql", oneOf(&a.files.backend, "exporter", "promql"))
 }
 
 // defineServe declares the flags of the running program: those of

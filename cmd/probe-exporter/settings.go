@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -38,7 +39,8 @@ type settings struct {
 	hash     string // of the texts
 	missing  []missing
 	places   *config.Places
-	mended   bool // Windows are not what their file says, which has mistakes
+	override string // the backend of the command line; empty: none
+	mended   bool   // Windows are not what their file says, which has mistakes
 }
 
 // prometheusSection is the section prometheus:: what the rules reckon with, and whom
@@ -80,7 +82,7 @@ func load(from files, observer string) (*settings, error) {
 func parse(read *sources, observer string) (*settings, error) {
 	s := &settings{
 		Prometheus: prometheusSection{Prometheus: rules.DefaultPrometheus(), Timeout: defaultPatience, Concurrency: defaultConcurrency}, Alertmanager: alertmanagerSection{Alertmanager: rules.DefaultAlertmanager()},
-		observer: observer, listed: observer != "", hash: read.hash(), missing: read.missing,
+		observer: observer, listed: observer != "", hash: read.hash(), missing: read.missing, override: read.backend,
 	}
 	windows, wrong := read.windowsInForce()
 	s.Windows, s.mended = windows, wrong != nil
@@ -137,6 +139,7 @@ func (s *settings) setDirectories() {
 func (s *settings) Check(report func(path, text string)) {
 	// Here the files have been read and nothing has looked at the name yet.
 	s.name()
+	s.Backend = cmp.Or(s.override, s.Backend)
 	s.Asking = collector.Asking{
 		Timeout: time.Duration(s.Prometheus.Timeout), Concurrency: s.Prometheus.Concurrency, Scrape: time.Duration(s.Prometheus.Scrape.Interval),
 	}
@@ -156,6 +159,7 @@ func (s *settings) Check(report func(path, text string)) {
 		m.Check(func(path, text string) { hear("modules."+name+"."+path, text) })
 	}
 	s.checkDoubles(hear)
+	s.CheckBackend(s.places.Written, hear)
 	doubles := maps.Clone(heard)
 	s.Settings.Check(func(path, text string) {
 		if !doubles[path] {
@@ -400,7 +404,7 @@ func (s *settings) probers(network *probe.Network) (map[string]*probe.Prober, er
 // spec is what rules and proofs are made from.
 func (s *settings) spec() rules.Spec {
 	c := s.Complete(s.observer)
-	spec := rules.Spec{Prometheus: s.Prometheus.Prometheus, Alertmanager: s.Alertmanager.Alertmanager, Observers: c.Observers}
+	spec := rules.Spec{Backend: c.Backend, Prometheus: s.Prometheus.Prometheus, Alertmanager: s.Alertmanager.Alertmanager, Observers: c.Observers}
 	for _, v := range c.Services {
 		one := rules.Service{
 			Name: v.Name, Owner: v.Owner, Severity: v.Severity, Dimensions: v.Dimensions, Observers: v.Observers,
@@ -458,8 +462,9 @@ func (s *settings) query(c collector.Settings, service, name string) *rules.Quer
 // proofs are the caps and bounds that the rules have proved.
 func (s *settings) proofs() []collector.Proof {
 	var all []collector.Proof
-	for _, b := range rules.Prove(s.spec()) {
-		all = append(all, collector.Proof{Service: b.Service, Signal: b.Signal, Cap: b.Cap, Bound: b.Total})
+	spec := s.spec()
+	for _, b := range rules.Prove(spec) {
+		all = append(all, collector.Proof{Service: b.Service, Signal: b.Signal, RuleSet: spec.RuleSet(b.Service, b.Signal), Cap: b.Cap, Bound: b.Total})
 	}
 	return all
 }
