@@ -16,12 +16,25 @@ var typed = regexp.MustCompile("(?ms)^```console\n\\$ ([^\n]*)\n(.*?)^```$")
 
 // What docs/BACKTEST.md shows is what the program prints; -update writes it anew.
 func TestDocs_OfBacktestShowWhatIsPrinted(t *testing.T) {
-	page := filepath.Join("..", "..", "docs", "BACKTEST.md")
+	dir := shows(t, "BACKTEST.md", 3)
+	if _, err := os.Stat(filepath.Join(dir, "latency.svg")); err != nil {
+		t.Errorf("the plot: %v", err)
+	}
+}
+
+// So is what docs/RULES.md shows.
+func TestDocs_OfRulesShowWhatIsPrinted(t *testing.T) { shows(t, "RULES.md", 4) }
+
+// shows types the commands of a page one after the other and holds what they print
+// against what the page shows. It gives the folder in which they ran.
+func shows(t *testing.T, name string, commands int) (dir string) {
+	t.Helper()
+	page := filepath.Join("..", "..", "docs", name)
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := clone(t)
+	dir = clone(t)
 	shown := string(text)
 	blocks := typed.FindAllStringSubmatch(shown, -1)
 	for _, block := range blocks {
@@ -32,17 +45,15 @@ func TestDocs_OfBacktestShowWhatIsPrinted(t *testing.T) {
 			t.Errorf("$ %s\n%s", block[1], diff)
 		}
 	}
-	if len(blocks) != 3 {
-		t.Errorf("got %d blocks, want a page, a refusal and some samples", len(blocks))
-	}
-	if _, err := os.Stat(filepath.Join(dir, "latency.svg")); err != nil {
-		t.Errorf("the plot: %v", err)
+	if len(blocks) != commands {
+		t.Errorf("got %d blocks, want %d", len(blocks), commands)
 	}
 	if *update {
 		if err := os.WriteFile(page, []byte(shown), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return dir
 }
 
 // clone is a folder with docs/ and bin/probe-exporter.
