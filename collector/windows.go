@@ -121,7 +121,7 @@ func (w *Windows) Check(report func(path, text string)) {
 		}
 		v := w.Severities[name]
 		at = r.under("severities.%s.", name)
-		v.Targets.check(at)
+		v.Targets.checkWhole(at)
 		v.checkBaseline(at.under("baseline."))
 		w.checkOverlays(at, v)
 	}
@@ -159,8 +159,10 @@ func (w *Windows) checkRows(r reporter) {
 			r("signals", fmt.Sprintf("no row %s, want one for each of %s", name, inWords(rowNames())))
 			continue
 		}
-		at, missing := r.under("signals.%s.", name), row.missing()
-		at.unless(len(missing) == 0, "", "no %s, want every key but detect", strings.Join(missing, ", "))
+		at := r.under("signals.%s.", name)
+		for _, key := range row.missing() {
+			at(key, "missing: want every key but detect")
+		}
 		row.check(at, row)
 	}
 	checkKinds(r, w.Signals)
@@ -217,6 +219,17 @@ func (r Row) check(report reporter, whole Row) {
 			report(path, text)
 		}
 	}, nil)
+}
+
+// checkWhole wants all three targets, and then their order.
+func (t Times) checkWhole(r reporter) {
+	at := r.under("targets.")
+	at.unless(t.Detect > 0, "detect", "missing")
+	at.unless(t.Locate > 0, "locate", "missing")
+	at.unless(t.Recover > 0, "recover", "missing")
+	if min(t.Detect, t.Locate, t.Recover) > 0 {
+		t.check(r)
+	}
 }
 
 // check wants three targets in their order.

@@ -132,8 +132,10 @@ windows.yml:2: signals.availability.k_e: got -1, want 0 to 1e6
 windows.yml:2: signals.availability.max_cap: got 1, want above 0 and below 1
 windows.yml:2: signals.availability.min_anomalies: got 0, want 1 or more
 windows.yml:2: signals.availability.mode: got "loud", want page or ticket
-windows.yml:3: signals.latency: no fault_window, k_e, clear, want every key but detect
 windows.yml:3: signals.latency.cap: unknown key
+windows.yml:3: signals.latency.clear: missing: want every key but detect
+windows.yml:3: signals.latency.fault_window: missing: want every key but detect
+windows.yml:3: signals.latency.k_e: missing: want every key but detect
 windows.yml:3: signals.latency.max_cap: got 0.6, want the floor of 0.7 or more
 windows.yml:4: signals.queue: no such kind of signal, want availability, latency and query
 windows.yml:6: severities.P1.baseline.hold: got 1m, want more than 9m: the recover target of 4m and 5m
@@ -143,6 +145,7 @@ windows.yml:7: severities.p1: it differs from "P1" by capitals alone: their rule
 windows.yml:7: severities.p1.baseline.hold: got 0s, want more than the recover target and 5m, and at most half of the window
 windows.yml:7: severities.p1.baseline.window: got 0s, want 1m or more
 windows.yml:7: severities.p1.targets: recover: got 0s, want more than 0s
+windows.yml:7: severities.p1.targets.recover: missing
 windows.yml:8: severities.a-b: got the name "a-b", want letters, digits and _, a letter first, 64 at most
 windows.yml:8: severities.a-b.baseline.hold: got 16m, want at most half of the window of 30m: a fault must leave something to judge it by
 windows.yml:10: severities.P3.targets.repair: unknown key
@@ -152,7 +155,8 @@ windows.yml:14: severities.P3.signals.latency.max_cap: got 0.65, want the floor 
 windows.yml:15: severities.P3.signals.disk: no such kind of signal, want availability, latency and query
 windows.yml:16: severities.P4.baseline.hold: got 0s, want more than the recover target and 5m, and at most half of the window
 windows.yml:16: severities.P4.baseline.window: got 0s, want 1m or more
-windows.yml:16: severities.P4.targets: got detect 0s, locate 5m, recover 0s, want 0 < detect <= locate <= recover
+windows.yml:16: severities.P4.targets.detect: missing
+windows.yml:16: severities.P4.targets.recover: missing
 `
 
 func TestWindows_EveryMistakeAtOnce(t *testing.T) {
@@ -173,7 +177,7 @@ windows.yml:1: signals: no row query, want one for each of availability, latency
 		"no row": {"severities:\n" + severities, `windows.yml:1: signals: no row availability, want one for each of availability, latency and query
 windows.yml:1: signals: no row latency, want one for each of availability, latency and query
 windows.yml:1: signals: no row query, want one for each of availability, latency and query`},
-		"an empty severity": {rows + "\nseverities: {P1: }", "severities.P1.targets: got detect 0s, locate 0s, recover 0s, want 0 < detect <= locate <= recover"},
+		"an empty severity": {rows + "\nseverities: {P1: }", "severities.P1.targets.locate: missing"},
 	} {
 		if _, err := read(c.text); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got\n%v\nwant\n%s", name, err, c.want)
