@@ -30,7 +30,7 @@ func provedBounds(t *testing.T, file string) (bounds []bound, errs []finding) {
 // the findings, in the text of the bounds, and in the series and the annotation that
 // the generated tests want.
 func TestBounds_AreTheSameEverywhere(t *testing.T) {
-	file, out := generated(t, ourHouse())
+	file, out := rulesOf(t, ourHouse())
 	proved, errs := provedBounds(t, file)
 	if len(proved) != 2 || len(errs) > 0 {
 		t.Fatalf("got %d bounds, %v, want those of availability and latency", len(proved), errs)

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// generated writes the rules of a configuration into a folder of their own.
-func generated(t *testing.T, text string, more ...string) (file, out string) {
+// rulesOf writes the rules of a configuration into a folder of their own.
+func rulesOf(t *testing.T, text string, more ...string) (file, out string) {
 	t.Helper()
 	file, out = write(t, text), filepath.Join(t.TempDir(), "out [1]") // not a pattern
 	if code, _, stderr := call(t, append([]string{"rules", "--config.file=" + file, "--output.dir=" + out}, more...)...); code != 0 {
@@ -96,7 +96,7 @@ func TestRulesCheck_FindsEveryKindOfDrift(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file, out := generated(t, ourHouse())
+			file, out := rulesOf(t, ourHouse())
 			if c.change != nil {
 				c.change(t, out)
 			}
@@ -127,7 +127,7 @@ func TestRulesCheck_FindsEveryKindOfDrift(t *testing.T) {
 
 // The difference is one that patch(1) carries out: afterwards there is none.
 func TestRulesDiff_IsWhatWritingWouldChange(t *testing.T) {
-	file, out := generated(t, ourHouse())
+	file, out := rulesOf(t, ourHouse())
 	rewrite(t, filepath.Join(out, "rules", "own.yml"), "groups: []\n")
 	args := []string{"rules", "--diff", "--config.file=" + file, "--output.dir=" + out}
 	if code, stdout, stderr := call(t, args...); code != 0 || stdout+stderr != "" {
@@ -169,7 +169,7 @@ func TestRulesDiff_IsWhatWritingWouldChange(t *testing.T) {
 }
 
 func TestRulesDiff_AndCheckTogetherShowAndRefuse(t *testing.T) {
-	file, out := generated(t, ourHouse())
+	file, out := rulesOf(t, ourHouse())
 	edit(t, filepath.Join(out, "bounds.txt"), "60s", "59s")
 	code, stdout, stderr := call(t, "rules", "--diff", "--check", "--config.file="+file, "--output.dir="+out)
 	if code != 1 || !strings.Contains(stdout, "\n-shop     availability  page    shop-nodes  59s") || !strings.Contains(stdout, "\n+shop     availability  page    shop-nodes  60s") ||
@@ -180,7 +180,7 @@ func TestRulesDiff_AndCheckTogetherShowAndRefuse(t *testing.T) {
 
 // What is read only can be compared.
 func TestRulesCheck_NeedsNoRightToWrite(t *testing.T) {
-	file, out := generated(t, ourHouse())
+	file, out := rulesOf(t, ourHouse())
 	for _, dir := range []string{filepath.Join(out, "rules"), out} {
 		if err := os.Chmod(dir, 0o500); err != nil {
 			t.Fatal(err)
@@ -193,7 +193,7 @@ func TestRulesCheck_NeedsNoRightToWrite(t *testing.T) {
 }
 
 func TestRulesCheck_SaysWhatItCannotRead(t *testing.T) {
-	file, out := generated(t, ourHouse())
+	file, out := rulesOf(t, ourHouse())
 	bounds := filepath.Join(out, "bounds.txt")
 	if err := os.Remove(bounds); err != nil {
 		t.Fatal(err)
@@ -212,7 +212,7 @@ func TestRulesCheck_SaysWhatItCannotRead(t *testing.T) {
 // A configuration without services promises nothing: rules of an earlier one would
 // go on paging for what is gone, and watchers for a receiver that nobody has.
 func TestRules_WithoutServicesAreNone(t *testing.T) {
-	file, out := generated(t, ourHouse())
+	file, out := rulesOf(t, ourHouse())
 	own := filepath.Join(out, "rules", "own.yml")
 	rewrite(t, own, "groups: []\n")
 	rewrite(t, file, "modules: {a: {prober: tcp}}\nprobes:\n- {name: p, module: a, targets: [{url: \"127.0.0.1:1\"}]}\n")
