@@ -369,3 +369,64 @@ func BenchmarkBound_RandomPhases(b *testing.B) {
 		})
 	}
 }
+
+// The failure rate that is told beside a bound is found by the series within the target
+// with 95 %, and one that is clearly lower is not.
+func TestLoss_IsTheFailureRateThatTheSeriesFinds(t *testing.T) {
+	const draws = 4000
+	r := rand.New(rand.NewPCG(9, 5))
+	for name, s := range map[string]Spec{
+		"5, 5": shop(timed{5, 2, 5, 1, 0}), "5, 10": shop(timed{5, 2, 10, 2, 5}), "10, 10": shop(timed{10, 3, 10, 2, 5}),
+		"demo": demo(), "promql 2, 5": scraping(shop(timed{2, 1, 5, 1, 0})), "latency": with(floored(timed{5, 2, 5, 1, 0}), func(f *sigma.Fault) { f.Floor = .55 }),
+	} {
+		b := Prove(s)[0]
+		if b.Refusal != "" || b.Loss > 1 {
+			t.Fatalf("%s: %+v", name, b)
+		}
+		found := func(rate float64) float64 {
+			n := 0
+			for range draws {
+				if b.finds(t, r, rate) {
+					n++
+				}
+			}
+			return float64(n) / draws
+		}
+		// Three standard deviations of so many draws are a hundredth.
+		if share := found(b.Loss); share < sure-.01 {
+			t.Errorf("%s: a failure rate of %v is found with %v, want %v", name, b.Loss, share, sure)
+		}
+		if share := found(b.Loss * .6); share > sure-.05 {
+			t.Errorf("%s: a failure rate of %v is found with %v: that of the bound, %v, is too cautious", name, b.Loss*.6, share, b.Loss)
+		}
+	}
+}
+
+// finds draws one partial failure at the rate, and tells whether the series turns in time.
+func (b Bound) finds(t *testing.T, r *rand.Rand, rate float64) bool {
+	t.Helper()
+	f := b.chain.signal.Fault
+	f.Floor = f.Cap
+	every := b.chain.tick()
+	series, err := sigma.NewAvailability(every, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// In the worst phase the first sample of the fault comes an interval after its begin,
+	// and each one needs the rest of the way.
+	left := b.Target - b.Total + time.Duration(b.Bad-1)*every
+	for k := -b.Samples - 2; time.Duration(k)*every <= left; k++ {
+		v := 0.
+		if k >= 0 && r.Float64() < rate {
+			v = 1
+		}
+		j, err := series.Add(time.Unix(1e9, 0).Add(time.Duration(k)*every), v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if j.Fault {
+			return true
+		}
+	}
+	return false
+}
