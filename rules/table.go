@@ -34,7 +34,7 @@ LOSS FOUND share of failing probes, or of a query's anomalies, that is found wit
 TERMS      P interval and d_p timeout of the probe, S and d_s of the scrape, E and d_e of the rules, Q query offset,
            G group_wait, p·PT place in the Alertmanager cluster, t_wh delivery; terms of 0 are left out.
            Of a query: S_src interval and d_src timeout of the scrape of what it reads, R how far back it reads,
-           P_q its interval, d_q prometheus.timeout
+           P_q its interval, d_q prometheus.timeout. Under backend promql N and M count scrapes: (m-1)·S
 Not in it: one failed send (up to 10s), one lost send (1m and E), one observer that hangs at that moment (2P + d_p,
            or 2P_q + d_q).
 `
