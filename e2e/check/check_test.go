@@ -1,7 +1,9 @@
 package check_test
 
 import (
+	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,6 +63,7 @@ func TestCheck_TellsEachWayInWhichRealServersBreakThePromise(t *testing.T) {
 				w.misrouted(name, ofAlertmanager[name])
 			}
 			w.becomesRight("all was put back")
+			w.tellsOfItself()
 			w.am.Kill()
 			<-w.am.Done()
 			w.becomesWrong("Alertmanager is gone", "asking http://127.0.0.1:")
@@ -90,6 +93,24 @@ func (w *world) broken(name string, b breach) {
 	w.becomesWrong(name, b.wants...)
 	w.write(file, text)
 	w.reload(w.prometheus)
+}
+
+// tellsOfItself wants the series by which check finds slow and missed evaluations, of
+// our groups by that label. They come late, and one slow evaluation is told for ten
+// minutes: all else is looked at without them.
+func (w *world) tellsOfItself() {
+	w.t.Helper()
+	w.write("prometheus.yml", w.scraping()+fmt.Sprintf("- {job_name: prometheus, static_configs: [{targets: [%q]}]}\n", w.prometheus.Addr()))
+	w.reload(w.prometheus)
+	for _, metric := range []string{"prometheus_rule_group_last_duration_seconds", "prometheus_rule_group_iterations_missed_total"} {
+		w.eventually(metric+" tells of our groups", func() string {
+			answer := w.get(w.prometheus.URL() + "/api/v1/query?query=" + url.QueryEscape(`count(`+metric+`{rule_group=~".+;onefiveten:.+"}) > 1`))
+			if !strings.Contains(answer, `"value"`) {
+				return answer
+			}
+			return ""
+		})
+	}
 }
 
 // holding is the first file with that beginning of its name that holds a text.

@@ -99,13 +99,12 @@ func (w *world) scraping() string {
 rule_files: ["%s/rules/*.yml"]
 alerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}
 scrape_configs:
-- {job_name: prometheus, static_configs: [{targets: [%q]}]}
 - job_name: probes
   honor_labels: true
   metrics_path: /metrics/probes
-  static_configs: [{targets: [%[4]q, %[5]q]}]
-- {job_name: probe-exporter, static_configs: [{targets: [%[4]q, %[5]q]}]}
-`, w.file("out"), w.alertmanager.Addr(), w.prometheus.Addr(), w.observers[0].Addr(), w.observers[1].Addr())
+  static_configs: [{targets: [%[3]q, %[4]q]}]
+- {job_name: probe-exporter, static_configs: [{targets: [%[3]q, %[4]q]}]}
+`, w.file("out"), w.alertmanager.Addr(), w.observers[0].Addr(), w.observers[1].Addr())
 }
 
 // routes is the generated example, and a route that tells people, too.
@@ -196,7 +195,18 @@ func (r report) String() string {
 // reload lets a server read its files again.
 func (w *world) reload(p *process.Port) {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, p.URL()+"/-/reload", nil)
+	w.ask(http.MethodPost, p.URL()+"/-/reload")
+}
+
+func (w *world) get(address string) string {
+	w.t.Helper()
+	return w.ask(http.MethodGet, address)
+}
+
+// ask wants status 200.
+func (w *world) ask(method, address string) string {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), method, address, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -205,9 +215,11 @@ func (w *world) reload(p *process.Port) {
 		w.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if text, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
-		w.t.Fatalf("reloading %s: %s, %v: %s", p.URL(), resp.Status, err, text)
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		w.t.Fatalf("%s %s: %s, %v: %s", method, address, resp.Status, err, text)
 	}
+	return string(text)
 }
 
 // becomesRight waits until check finds nothing: after a start, or a repair.
