@@ -48,7 +48,7 @@ func Missing(facts []Fact, got map[string][]Series, seen []string) []Finding {
 
 // differs tells what is wrong with a fact; empty when it is as expected.
 func (f Fact) differs(among []Series) string {
-	name, found := f.Metric+written(f.Who), false
+	name, found := f.Metric+selector(f.Who), false
 	for _, s := range among {
 		if !has(s.Labels, f.Who) {
 			continue
@@ -83,8 +83,8 @@ func has(labels, some map[string]string) bool {
 	return true
 }
 
-// written is how PromQL writes labels.
-func written(labels map[string]string) string {
+// selector is how PromQL writes labels.
+func selector(labels map[string]string) string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
 		all = append(all, fmt.Sprintf("%s=%q", name, labels[name]))

@@ -114,7 +114,7 @@ func (h Hop) look(w Way, say func(Finding)) time.Duration {
 	}
 	switch {
 	case h.Interval < minFlush:
-		say(Finding{false, "alertmanager.group_interval", fmt.Sprintf("has a group_interval of %s: Alertmanager gives a delivery %s, and begins the next meanwhile; want %s or more", human(h.Interval), human(minFlush), human(minFlush))})
+		say(Finding{false, "alertmanager.group_interval", fmt.Sprintf("has a group_interval of %s: Alertmanager gives a delivery %s whatever it says; want %s or more", human(h.Interval), human(minFlush), human(minFlush))})
 	case h.Interval != w.GroupInterval:
 		say(Finding{false, "alertmanager.group_interval", fmt.Sprintf("has a group_interval of %s, configured is %s: its end is told as much later or earlier", human(h.Interval), human(w.GroupInterval))})
 	}
