@@ -22,18 +22,18 @@ type Living struct {
 func (l Living) Told() bool { return l != Living{} }
 
 // Again reckons the bounds once more with the timing that a system has in fact. The
-// caps are those that were proved: the exporter runs with them. Of a bound that was
-// refused nothing is known, and it stays refused.
+// caps are those that were proved: the exporter and the rules run with them. Refused
+// is only what can never fire any more; what is over its target Broken tells.
 func (s Spec) Again(l Living, proved []Bound) []Bound {
 	s.Prometheus, s.Alertmanager = l.prometheus(s.Prometheus), l.alertmanager(s.Alertmanager)
 	again := make([]Bound, len(proved))
 	for i, b := range proved {
-		again[i] = b
-		if b.Bad > 0 {
-			c := b.chain
-			c.spec = s
-			again[i].Terms, again[i].Total = c.terms(b.Bad), c.total(b.Bad)
-			again[i].Loss = loss(min(c.within(), c.signal.Fault.Slots(c.interval)), b.Bad)
+		c := b.chain
+		c.spec = s
+		again[i] = c.bound()
+		again[i].path, again[i].service = b.path, b.service
+		if again[i].Bad > 0 {
+			again[i].Refusal = ""
 		}
 	}
 	return again
@@ -70,12 +70,14 @@ func told[T any](v T) *T { return &v }
 // path is that of the signal in the configuration.
 func Broken(proved, living []Bound, report func(path, text string)) {
 	for i, b := range living {
-		was := proved[i]
-		if b.Refusal != "" || b.Total <= b.Target {
-			continue
+		was, who := proved[i], fmt.Sprintf("service %q, signal %s: as the system runs, ", b.Service, b.Signal)
+		switch {
+		case b.Refusal != "":
+			report(b.path, who+b.Refusal)
+		case b.Total > b.Target:
+			report(b.path, who+fmt.Sprintf("a fault takes %s to the webhook, over the target of %s; proved were %s: %s",
+				span(b.Total), span(b.Target), span(was.Total), grown(was, b)))
 		}
-		report(b.path, fmt.Sprintf("service %q, signal %s: as the system runs, a fault takes %s to the webhook, over the target of %s; proved were %s: %s",
-			b.Service, b.Signal, span(b.Total), span(b.Target), span(was.Total), grown(was, b)))
 	}
 }
 

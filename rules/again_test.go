@@ -1,0 +1,111 @@
+package rules
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// totals are the bounds as a table of people has them.
+func totals(all []Bound) []string {
+	var texts []string
+	for _, b := range all {
+		texts = append(texts, fmt.Sprintf("%s %s %s cap %v %v", b.Service, b.Signal, b.Total, b.Cap, b.Terms))
+	}
+	return texts
+}
+
+func TestAgain_WithWhatWasConfiguredIsWhatWasProved(t *testing.T) {
+	for _, backend := range []string{Exporter, PromQL} {
+		s := full()
+		if s.Backend = backend; backend == PromQL {
+			s = shop(timed{5, 2, 5, 1, 0})
+			s.Backend = backend
+		}
+		proved := Prove(s)
+		e, p, a := s.Prometheus.Evaluation, s.Prometheus.Scrape, s.Alertmanager
+		same := Living{
+			Scrape: told(time.Duration(p.Interval)), ScrapeTimeout: told(p.Wait()), Evaluation: told(time.Duration(e.Interval)), Delay: told(time.Duration(e.Delay)),
+			QueryOffset: told(time.Duration(e.QueryOffset)), GroupWait: told(time.Duration(a.GroupWait)), Peers: &a.Peers,
+		}
+		for _, l := range []Living{{}, same} {
+			again := s.Again(l, proved)
+			if diff := cmp.Diff(totals(proved), totals(again)); diff != "" {
+				t.Errorf("%s: (-want +got):\n%s", backend, diff)
+			}
+			Broken(proved, again, func(path, text string) { t.Errorf("%s: %s", path, text) })
+		}
+		if (Living{}).Told() || !same.Told() {
+			t.Error("what nobody told is told, or the other way round")
+		}
+	}
+}
+
+// TestAgain_GrowsByWhatHasGrown: the samples stay, and so does the cap with which the
+// exporter runs; all else adds up.
+func TestAgain_GrowsByWhatHasGrown(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 5))
+	s := full()
+	proved := Prove(s)
+	for range 300 {
+		add := func(was time.Duration) (*time.Duration, time.Duration) {
+			by := time.Duration(r.IntN(40)) * time.Second
+			return told(was + by), by
+		}
+		var l Living
+		var by [6]time.Duration
+		l.Scrape, by[0] = add(time.Duration(s.Prometheus.Scrape.Interval))
+		l.ScrapeTimeout, by[1] = add(s.Prometheus.Scrape.Wait())
+		l.Evaluation, by[2] = add(time.Duration(s.Prometheus.Evaluation.Interval))
+		l.Delay, by[3] = add(time.Duration(s.Prometheus.Evaluation.Delay))
+		l.QueryOffset, by[4] = add(time.Duration(s.Prometheus.Evaluation.QueryOffset))
+		l.GroupWait, by[5] = add(time.Duration(s.Alertmanager.GroupWait))
+		peers := r.IntN(4)
+		l.Peers = told(s.Alertmanager.Peers + peers)
+		grown := time.Duration(peers) * time.Duration(s.Alertmanager.PeerTimeout)
+		for _, d := range by {
+			grown += d
+		}
+		again, over := s.Again(l, proved), map[string]bool{}
+		Broken(proved, again, func(path, text string) { over[path] = strings.Contains(text, " has grown from ") })
+		for i, b := range again {
+			if b.Total != proved[i].Total+grown || b.Bad != proved[i].Bad || b.Cap != proved[i].Cap {
+				t.Fatalf("%s %s: got %s with cap %v, want %s longer than %s with %v", b.Service, b.Signal, b.Total, b.Cap, grown, proved[i].Total, proved[i].Cap)
+			}
+			if over[b.path] != (b.Total > b.Target) {
+				t.Errorf("%s: a bound of %s and a target of %s, told: %v", b.path, b.Total, b.Target, over)
+			}
+		}
+	}
+}
+
+func TestBroken_NamesWhatHasGrownMostFirst(t *testing.T) {
+	s := shop(timed{5, 2, 5, 1, 0})
+	proved := Prove(s)
+	var got []string
+	Broken(proved, s.Again(Living{Scrape: told(8 * time.Second), GroupWait: told(30 * time.Second), Delay: told(time.Millisecond)}, proved), func(path, text string) {
+		got = append(got, path+": "+text)
+	})
+	want := fmt.Sprintf(`services[0].signals.availability: service "shop", signal availability: as the system runs, a fault takes %s to the webhook, over the target of 60s; proved were %s: G has grown from 0s to 30s, S has grown from 5s to 8s`,
+		span(proved[0].Total+33*time.Second-999*time.Millisecond), span(proved[0].Total))
+	if !slices.Equal(got, []string{want}) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+}
+
+// Where scrapes take the samples, slower ones leave too few in the window.
+func TestBroken_TellsWhatCanNeverFireAnyMore(t *testing.T) {
+	s := shop(timed{5, 2, 5, 1, 0})
+	s.Backend = PromQL
+	proved := Prove(s)
+	var got string
+	Broken(proved, s.Again(Living{Scrape: told(2 * time.Minute)}, proved), func(_, text string) { got = text })
+	if !strings.HasPrefix(got, `service "shop", signal availability: as the system runs, probe "shop-nodes" can never fire: `) {
+		t.Errorf("got %q", got)
+	}
+}
