@@ -92,6 +92,7 @@ func (a *app) askPrometheus(ctx context.Context, l *live) {
 		l.status(ctx)
 		l.rules(ctx)
 		l.series(ctx)
+		l.ages(ctx)
 	}
 }
 

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
+	"github.com/onefiveten/onefiveten/config"
 	"github.com/onefiveten/onefiveten/rules"
 	"github.com/onefiveten/onefiveten/rules/living"
 )
@@ -21,6 +23,34 @@ func exposed() map[string]string {
 		"onefiveten_detect_bound_seconds": "onefiveten_detect_bound_seconds",
 		"probe_exporter_config_hash_info": "group by (observer, hash) (probe_exporter_config_hash_info)",
 		"onefiveten_observer_info":        "group by (observer) (onefiveten_observer_info)",
+	}
+}
+
+// How old the youngest result of each observer is by the clock of Prometheus: below 0
+// it is of the future, and one that is stale has no vote.
+const (
+	ahead  = `min by (observer) (timestamp(probe_last_run_timestamp_seconds{service!=""}) - probe_last_run_timestamp_seconds) < -1`
+	behind = `min by (observer) (timestamp(probe_last_run_timestamp_seconds{service!=""}) - probe_last_run_timestamp_seconds)
+	>= on (observer) max by (observer) (probe_stale_after_seconds)`
+)
+
+// ages looks for observers whose clock is not that of Prometheus.
+func (l *live) ages(ctx context.Context) {
+	for _, c := range []struct {
+		query, text string
+		into        *config.Mistakes
+	}{
+		{ahead, "the clock of the observer %q is %.1f s ahead of that of this Prometheus, want 1s at most: a probe of it that hangs keeps its vote as much longer", &l.unwise},
+		{behind, "the youngest result of the observer %q is %.1f s old, and none of its votes counts: its probes hang, or its clock is behind that of this Prometheus", &l.wrong},
+	} {
+		found, err := l.client.Query(ctx, c.query)
+		if err != nil {
+			l.unasked("the ages of results were", err)
+			return
+		}
+		for _, p := range found {
+			*c.into = append(*c.into, l.where(fmt.Sprintf(c.text, p.Labels["observer"], math.Abs(p.Value))))
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ func runs(t *testing.T, file string) *system {
 	// People are told, too.
 	am := strings.Replace(string(files[rules.AlertmanagerFile]), "\nreceivers:", "\n    - receiver: people\nreceivers:", 1)
 	scrape := s.Prometheus.Scrape
-	sys := &system{am: am, peers: 1, queries: map[string]string{renamed: "", slowest: "", missed: ""}, paths: map[string]string{
+	sys := &system{am: am, peers: 1, queries: map[string]string{renamed: "", slowest: "", missed: "", ahead: "", behind: ""}, paths: map[string]string{
 		"targets":       fmt.Sprintf(`{"activeTargets":[{"scrapePool":"p","scrapeUrl":"http://a.test/x/metrics/probes","scrapeInterval":"%s","scrapeTimeout":"%s","health":"up"}]}`, scrape.Interval, scrape.Wait()),
 		"status/config": `{"yaml":"scrape_configs: [{job_name: p, honor_labels: true}]"}`,
 		"status/flags":  `{"query.lookback-delta":"5m","rules.alert.resend-delay":"1m"}`,
@@ -210,6 +210,8 @@ func TestCheck_TellsEachWayInWhichARunningSystemBreaksThePromise(t *testing.T) {
 		"another mode":          {change("onefiveten_signal_info", `"mode":"page"`, `"mode":"ticket"`), `has mode="ticket", want "page"`, ""},
 		"another target":        {change("onefiveten_target_seconds", `"60"`, `"90"`), `onefiveten_target_seconds{service="shop", stage="detect"} is 90, want 60`, ""},
 		"another bound":         {change("onefiveten_detect_bound_seconds", `"10.1"`, `"19"`), `onefiveten_detect_bound_seconds{service="shop", signal="availability"} is 19, want 10.1`, ""},
+		"a clock ahead":         {change(ahead, "", series(map[string]string{"observer": "a"}, -4.25)), "", `--prometheus.url: warning: the clock of the observer "a" is 4.2 s ahead`},
+		"a clock behind":        {change(behind, "", series(map[string]string{"observer": "b"}, 40)), `--prometheus.url: the youngest result of the observer "b" is 40.0 s old, and none of its votes counts`, ""},
 		"another configuration": {change("group by (observer, hash) (probe_exporter_config_hash_info)", `"hash":"`, `"hash":"0`), "", "--prometheus.url: warning: a runs a configuration of the hash 0"},
 		"group_wait":            {change("am", "group_wait: 0s", "group_wait: 30s"), "FILE:5: alertmanager.group_wait: FaultDetected, FaultLocated, FaultNotLocated, ObserverFault, RecoveryOverdue: waits for group_wait 30s, reckoned with 0s: the bounds are too short", ""},
 		"group_by":              {change("am", "group_by: ['...']", "group_by: [service]"), "its route groups by [service], without alertname, member, node, observer, scope, signal", ""},
