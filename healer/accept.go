@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/prometheus/alertmanager/template"
 	"github.com/prometheus/common/model"
@@ -35,11 +34,11 @@ func (e *Engine) Accept(ctx context.Context, source string, body []byte) error {
 	for i := range alerts {
 		alerts[i].Trigger = triggers(book.Trigger, alerts[i].Labels)
 	}
-	accepted, err := e.Store.Accept(ctx, Notification{Source: source, Body: body, Alerts: alerts})
+	accepted, err := e.Store.Accept(ctx, Notification{Source: source, Body: body, Alerts: alerts, Watchdog: barks(alerts)})
 	if err != nil {
 		return fmt.Errorf("keep a notification of source %s: %w", source, err)
 	}
-	e.metrics.accepted(source, alerts, accepted, w.TruncatedAlerts, time.Now())
+	e.metrics.accepted(source, alerts, accepted, w.TruncatedAlerts)
 	if w.TruncatedAlerts > 0 {
 		e.mu.Lock()
 		e.cut[source+"/"+w.Receiver] = true

@@ -229,8 +229,12 @@ func (d desk) verdict(c *Case, s *plan.Scenario) (Verdict, Code) {
 	if len(scopes) > 1 {
 		return v, codeVerdictDisagrees
 	}
-	if len(scopes) == 1 && slices.Contains([]Scope{scopeNode, scopeZone, scopeVersion, scopeService}, scopes[0]) {
+	switch {
+	case len(scopes) == 0 || scopes[0] == "" || scopes[0] == scopeUnknown:
+	case slices.Contains([]Scope{scopeNode, scopeZone, scopeVersion, scopeService}, scopes[0]):
 		v.Scope, v.Confidence = scopes[0], 1
+	default: // located, but where no ladder reaches: the one of unknown is not meant for it
+		return v, codeLadderEnd
 	}
 	return v, ""
 }

@@ -1,6 +1,7 @@
 package healer
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,13 +42,21 @@ func (d desk) decide(c *Case, f facts, m maker) (string, error) {
 	}
 	c.Incident.Verdict, c.Incident.Scope = k.Verdict, k.Verdict.Scope
 	if k.Code == codeLadderEnd || k.Code == codeNotLocated {
-		return "", d.handOver(c, onHandOver, k.Code, "no rung is left on the ladder of scope "+string(k.Verdict.Scope), "")
+		return "", d.handOver(c, onHandOver, k.Code, noRung(k.Verdict, k.Code), "")
 	}
 	r, err := d.judge(c, k, f)
 	if err != nil {
 		return "", err
 	}
 	return d.apply(c, k, r, m)
+}
+
+// noRung says why the ladder gives nothing. What others wrote is quoted.
+func noRung(v Verdict, why Code) string {
+	if v.Scope == scopeUnknown && why == codeLadderEnd && len(v.Evidence) > 0 {
+		return fmt.Sprintf("no ladder can stand for where the fault was located: %q", v.Evidence)
+	}
+	return "no rung is left on the ladder of scope " + string(v.Scope)
 }
 
 // firing reports whether any trigger is open, and shown as firing where

@@ -58,6 +58,8 @@ type Engine struct {
 	cut      map[string]bool               // source/receiver whose messages were truncated
 	shared   map[string]*sharedReading     // newest reading by source
 	troubled map[Code]time.Time            // when people heard last of trouble that stops everything
+
+	listens attention // of one loop alone
 }
 
 // Times of the engine's own loops.
@@ -120,6 +122,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.loop(ctx, "runs", poll, e.claimRuns)
 	e.loop(ctx, "outbox", time.Second, e.deliver)
 	e.loop(ctx, "deadlines", look, e.tellActing)
+	e.loop(ctx, "watchdog", look, e.listen)
 	e.loop(ctx, "audit", time.Hour, e.publishHead)
 	e.loop(ctx, "reconcile", reconcileEach, e.reconcileAll)
 	<-ctx.Done()

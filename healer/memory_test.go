@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +36,7 @@ type memory struct {
 	slots   map[string][]string // scope → runs
 	changes int
 	behind  time.Duration
+	pulses  map[string]Pulse
 
 	reconciled func(Alert) // is told every alert of a reading
 	updated    func(*Case) // is told every change of a case
@@ -51,7 +53,7 @@ type decisionRow struct {
 }
 
 func newMemory() *memory {
-	return &memory{Incs: map[string]*Incident{}, Ends: map[string]time.Time{}, absent: map[string]int{}, held: map[string]string{}, slots: map[string][]string{}}
+	return &memory{Incs: map[string]*Incident{}, Ends: map[string]time.Time{}, absent: map[string]int{}, held: map[string]string{}, slots: map[string][]string{}, pulses: map[string]Pulse{}}
 }
 
 func clone[T any](x T) T {
@@ -78,6 +80,11 @@ func (s *memory) Accept(_ context.Context, n Notification) (a Accepted, err erro
 	defer s.mu.Unlock()
 	if s.trip != nil {
 		return a, s.trip
+	}
+	if n.Watchdog {
+		p := s.pulses[n.Source]
+		p.Source, p.SeenAt = n.Source, s.now()
+		s.pulses[n.Source] = p
 	}
 	for _, x := range n.Alerts {
 		key := n.Source + "/" + x.Fingerprint
@@ -549,6 +556,29 @@ func (s *memory) Delivered(_ context.Context, id string, cause error, next time.
 		}
 	}
 	return errors.New("no such message")
+}
+
+func (s *memory) Pulses(context.Context) ([]Pulse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.pulses)), s.trip
+}
+
+func (s *memory) Pulse(_ context.Context, source string, step func(*Vigil)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.trip != nil {
+		return s.trip
+	}
+	v := Vigil{Now: s.now(), Pulse: s.pulses[source]}
+	v.Pulse.Source = source
+	step(&v)
+	s.pulses[source] = v.Pulse
+	for _, m := range v.Messages {
+		s.Out = append(s.Out, &m)
+	}
+	s.Log = append(s.Log, v.Entries...)
+	return nil
 }
 
 func (s *memory) Behind() time.Duration {

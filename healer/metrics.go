@@ -18,7 +18,6 @@ type metrics struct {
 	alerts, decisions, runs, handedOver, missed, outboxFailures *prometheus.CounterVec
 	stale, truncated, unmatched, unrouted                       prometheus.Counter
 	clocks                                                      *prometheus.HistogramVec
-	watchdog                                                    prometheus.Gauge
 
 	mu       sync.Mutex
 	counted  map[string]bool // deadlines and orphans counted by this process
@@ -37,11 +36,15 @@ var (
 	descPending    = prometheus.NewDesc("heal_outbox_pending", "Messages to people that are not sent yet.", nil, nil)
 	descInboxBytes = prometheus.NewDesc("heal_inbox_bytes", "Size of the kept notifications.", nil, nil)
 	descBehind     = prometheus.NewDesc("heal_clock_behind_seconds", "How far the host's clock has jumped back: beyond 1s nothing is claimed.", nil, nil)
+	descReadable   = prometheus.NewDesc("heal_journal_readable", "1 if the journal could be read for this scrape, else the figures that come from it are absent.", nil, nil)
+	descHolds      = prometheus.NewDesc("heal_holds", "Holds in force, by kind.", []string{"kind"}, nil)
+	descHeldSince  = prometheus.NewDesc("heal_mitigation_held_since_timestamp_seconds", "Since when the oldest that is held is in place; absent where none is.", []string{"service", "kind"}, nil)
+	descSeen       = prometheus.NewDesc("heal_watchdog_last_seen_timestamp_seconds", "When a Watchdog of the source was received last; 0 = never.", []string{"source"}, nil)
+	descOverdue    = prometheus.NewDesc("heal_watchdog_overdue", "1 while the Watchdog of the source is missed and people have been told.", []string{"source"}, nil)
 	descAuditHead  = prometheus.NewDesc("heal_audit_head", "Number of the last entry of the audit trail, with its hash.", []string{"hash"}, nil)
 )
 
-// newMetrics makes the counters. Those whose labels are known beforehand begin at
-// 0, so that the first miss is an increase and not a new series.
+// newMetrics makes the counters.
 func newMetrics(e *Engine) *metrics {
 	m := &metrics{engine: e, counted: map[string]bool{}}
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -69,26 +72,39 @@ func newMetrics(e *Engine) *metrics {
 		Help:    "The clocks of each round: stage detect, locate or recover; read from the fault's start or from detection.",
 		Buckets: []float64{5, 10, 30, 60, 120, 300, 600, 1200, 3600},
 	}, []string{"stage", "reading"})
-	m.watchdog = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "heal_watchdog_last_seen_timestamp_seconds",
-		Help: "When a Watchdog alert was received last; 0 = never.",
-	})
-	m.counters = append(m.counters, m.clocks, m.watchdog)
+	m.counters = append(m.counters, m.clocks)
+	return m
+}
+
+// begin gives every counter whose labels are known a 0, so that the first failure
+// is an increase and not a new series. A reload may bring more of them.
+func (m *metrics) begin() {
 	for _, stage := range []string{"detect", "locate", "recover"} {
 		m.missed.WithLabelValues(stage)
 	}
-	for name := range e.Outside().Sinks {
+	for name := range m.engine.Outside().Sinks {
 		m.outboxFailures.WithLabelValues(name)
 	}
-	return m
+	for name, p := range m.engine.Book().Plans {
+		m.runs.WithLabelValues(name, p.Kind, string(runFailed))
+		m.runs.WithLabelValues(name, p.Kind, string(runUnresolved))
+	}
+	for _, code := range helpless {
+		m.handedOver.WithLabelValues(string(code))
+	}
 }
+
+// helpless are the codes of hand-overs at which the machine could not do its work,
+// as against those where it was told not to. The rules name the same.
+var helpless = []Code{codeCannotTell, codeDecideTimeout, codeEmptyTarget, codeUncorroborated, codeUnknownMember, codeUnresolved, codeUnsafeValue}
 
 // Describe gives every metric of the engine (prometheus.Collector).
 func (e *Engine) Describe(ch chan<- *prometheus.Desc) {
 	for _, c := range e.metrics.counters {
 		c.Describe(ch)
 	}
-	for _, d := range []*prometheus.Desc{descIncidents, descEpisodes, descHeld, descIsolated, descFreeze, descPending, descInboxBytes, descBehind, descAuditHead} {
+	for _, d := range []*prometheus.Desc{descIncidents, descEpisodes, descHeld, descHeldSince, descIsolated, descFreeze, descHolds, descPending, descInboxBytes,
+		descBehind, descReadable, descSeen, descOverdue, descAuditHead} {
 		ch <- d
 	}
 }
@@ -96,6 +112,7 @@ func (e *Engine) Describe(ch chan<- *prometheus.Desc) {
 // Collect reads the journal for the gauges (prometheus.Collector). Of a journal
 // that cannot be read the gauges are absent, never old.
 func (e *Engine) Collect(ch chan<- prometheus.Metric) {
+	e.metrics.begin()
 	for _, c := range e.metrics.counters {
 		c.Collect(ch)
 	}
@@ -108,6 +125,14 @@ func (e *Engine) Collect(ch chan<- prometheus.Metric) {
 	if err == nil {
 		err = e.collectHeld(ctx, ch)
 	}
+	if err == nil {
+		err = e.collectWatchdogs(ctx, ch)
+	}
+	readable := 1.0
+	if err != nil {
+		readable = 0
+	}
+	ch <- prometheus.MustNewConstMetric(descReadable, prometheus.GaugeValue, readable)
 	if err != nil {
 		level.Error(e.Logger).Log("msg", "the journal cannot be read for metrics", "err", err)
 		return
@@ -126,6 +151,9 @@ func collectCounts(counts Counts, ch chan<- prometheus.Metric) {
 	}
 	for source, n := range counts.EpisodesOpen {
 		gauge(descEpisodes, float64(n), source)
+	}
+	for _, kind := range holdKinds {
+		gauge(descHolds, float64(counts.Holds[kind]), kind)
 	}
 	gauge(descPending, float64(counts.Outbox))
 	gauge(descInboxBytes, float64(counts.InboxBytes))
@@ -155,18 +183,22 @@ func (e *Engine) collectHeld(ctx context.Context, ch chan<- prometheus.Metric) e
 	if err != nil {
 		return err
 	}
-	byKind, isolated := map[[2]string]int{}, map[[2]string]bool{}
+	byKind, since, isolated := map[[2]string]int{}, map[[2]string]time.Time{}, map[[2]string]bool{}
 	for _, m := range held {
 		if m.State == mitReleased {
 			continue
 		}
-		byKind[[2]string{m.Service, m.Kind}]++
+		key := [2]string{m.Service, m.Kind}
+		if byKind[key]++; byKind[key] == 1 || m.Since.Before(since[key]) {
+			since[key] = m.Since
+		}
 		if s := e.Book().Services[m.Service]; m.Kind == kindIsolate && s != nil && m.Member[s.MemberBy] != "" {
 			isolated[[2]string{m.Service, m.Member[s.MemberBy]}] = true
 		}
 	}
 	for key, n := range byKind {
 		ch <- prometheus.MustNewConstMetric(descHeld, prometheus.GaugeValue, float64(n), key[0], key[1])
+		ch <- prometheus.MustNewConstMetric(descHeldSince, prometheus.GaugeValue, seconds(since[key]), key[0], key[1])
 	}
 	for key := range isolated {
 		ch <- prometheus.MustNewConstMetric(descIsolated, prometheus.GaugeValue, 1, key[0], key[1])
@@ -174,15 +206,41 @@ func (e *Engine) collectHeld(ctx context.Context, ch chan<- prometheus.Metric) e
 	return nil
 }
 
+// holdKinds are those that the journal can hold (HEALING 7, S1, S7, S12). Nothing
+// sets one yet: the figures are read, and are 0.
+var holdKinds = []string{"kill", "pause", "maintenance", "breaker", "storm"}
+
+// collectWatchdogs shows of each configured source when its Watchdog came last.
+func (e *Engine) collectWatchdogs(ctx context.Context, ch chan<- prometheus.Metric) error {
+	known, err := e.pulses(ctx)
+	if err != nil {
+		return err
+	}
+	for source, p := range known {
+		ch <- prometheus.MustNewConstMetric(descSeen, prometheus.GaugeValue, seconds(p.SeenAt), source)
+		overdue := 0.0
+		if !p.SilentAt.IsZero() && e.Book().Watchdog.Within > 0 {
+			overdue = 1
+		}
+		ch <- prometheus.MustNewConstMetric(descOverdue, prometheus.GaugeValue, overdue, source)
+	}
+	return nil
+}
+
+// seconds are those of an instant since 1970; 0 for none.
+func seconds(at time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return float64(at.UnixMilli()) / 1000
+}
+
 // accepted counts one notification.
-func (m *metrics) accepted(source string, alerts []Alert, a Accepted, truncated uint64, now time.Time) {
+func (m *metrics) accepted(source string, alerts []Alert, a Accepted, truncated uint64) {
 	for _, x := range alerts {
 		status := "resolved"
 		if x.Firing {
 			status = "firing"
-			if x.Labels["alertname"] == alertWatchdog {
-				m.watchdog.Set(float64(now.UnixMilli()) / 1000)
-			}
 		}
 		m.alerts.WithLabelValues(source, status).Inc()
 	}

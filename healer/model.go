@@ -217,9 +217,27 @@ type Entry struct {
 
 // Notification is one webhook request as it came, and its alerts.
 type Notification struct {
-	Source string
-	Body   []byte
-	Alerts []Alert
+	Source   string
+	Body     []byte
+	Alerts   []Alert
+	Watchdog bool // a Watchdog fires among them; filled by the healer
+}
+
+// Pulse is what the journal knows of the Watchdog of one source. Zero = never.
+type Pulse struct {
+	Source   string
+	SeenAt   time.Time // when it was received last
+	SilentAt time.Time // since when it is overdue; zero = it is not
+	SaidAt   time.Time // when people were told so last
+}
+
+// Vigil is one look at the Watchdog of one source. A step edits Pulse in place and
+// adds what is to be said.
+type Vigil struct {
+	Now      time.Time // the store's clock
+	Pulse    Pulse
+	Messages []Message
+	Entries  []Entry
 }
 
 // Alert is one alert of a notification, or one that a reading of Alertmanager's

@@ -67,6 +67,13 @@ type Store interface {
 	// Audit lists entries after a number, in order; incident "" = of all.
 	Audit(ctx context.Context, incident string, after int64, limit int) ([]Entry, error)
 
+	// Pulses lists what is known of the Watchdog of each source. Accept keeps when
+	// one was received.
+	Pulses(ctx context.Context) ([]Pulse, error)
+	// Pulse runs a step over the Watchdog of one source and keeps it with what it
+	// says, in one transaction.
+	Pulse(ctx context.Context, source string, step func(*Vigil)) error
+
 	// DueMessages are those whose time has come.
 	DueMessages(ctx context.Context, limit int) ([]Message, error)
 	// Delivered marks a message sent, or with a cause its failed try and the next.
@@ -91,6 +98,7 @@ type Counts struct {
 	EpisodesOpen map[string]int // by source
 	Unrouted     int            // open episodes without a service
 	Outbox       int            // messages not yet sent
+	Holds        map[string]int // holds in force, by kind
 	InboxBytes   int64
 	AuditSeq     int64
 	AuditHash    string

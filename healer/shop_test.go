@@ -62,6 +62,7 @@ scenarios:
     ladders: { node: [drain, restart], service: [restart-all], unknown: [] }
     escalate: { to: [oncall] }
 escalate: { to: [duty] }
+watchdog: { enabled: false }
 notify:
   oncall: { webhook: { url: http://oncall/ } }
   duty: { webhook: { url: http://duty/ } }

@@ -158,7 +158,7 @@ var meanings = map[Code]string{
 	codeDryRun:           "the plan is only rendered",
 	codeNoScenario:       "no scenario foresees these alerts",
 	codeNotLocated:       "nobody knows where the fault lies",
-	codeLadderEnd:        "every plan of the ladder was tried",
+	codeLadderEnd:        "every plan of the ladder was tried, or there is none for where the fault lies",
 	codeDecideTimeout:    "no decision was made in time",
 	codeUnresolved:       "what a run did cannot be told",
 	codeApprovalExpired:  "nobody has answered the question in time",

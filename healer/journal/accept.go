@@ -36,6 +36,9 @@ func (s *Store) Accept(ctx context.Context, n healer.Notification) (healer.Accep
 				return fmt.Errorf("alert %s: %w", alert.Fingerprint, err)
 			}
 		}
+		if n.Watchdog {
+			return t.heard(n.Source)
+		}
 		return nil
 	})
 	if err != nil {

@@ -63,6 +63,7 @@ func testStore(t *testing.T, open func(t *testing.T, now func() time.Time) subje
 		"NothingIsClaimedWhileTheClockIsBack":  testClockBack,
 		"RenewNeedsTheClaim":                   testRenew,
 		"MessagesAreDeliveredAtLeastOnce":      testOutbox,
+		"ThePulseOfASourceIsKept":              testPulse,
 		"TheChainHoldsAndIsListed":             testChain,
 		"WorldSeesOtherIncidents":              testWorld,
 		"ListsAndCounts":                       testLists,
@@ -1158,7 +1159,7 @@ func testLists(t *testing.T, s subject, h *hand) {
 	}
 	got, err := s.Counts(ctx)
 	want := healer.Counts{
-		Incidents: map[healer.State]int{"locating": 2, "closed": 1}, EpisodesOpen: map[string]int{"main": 4}, Unrouted: 1,
+		Incidents: map[healer.State]int{"locating": 2, "closed": 1}, EpisodesOpen: map[string]int{"main": 4}, Unrouted: 1, Holds: map[string]int{},
 		InboxBytes: 4 * int64(len(`{"version":"4"}`)),
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {

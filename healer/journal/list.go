@@ -62,14 +62,19 @@ func (s *Store) Counts(ctx context.Context) (healer.Counts, error) {
 			(select count(*) from outbox where sent_at is null)`).Scan(&c.Unrouted, &c.Outbox)
 	}
 	if err == nil {
+		now, _ := s.clock.read()
+		c.Holds = map[string]int{}
+		err = tally(ctx, s.read, "select kind, count(*) from hold where ended_at is null and (expires_at is null or expires_at > ?) group by kind", c.Holds, now.UnixMilli())
+	}
+	if err == nil {
 		c.AuditSeq, c.AuditHash, err = head(ctx, s.read)
 	}
 	return c, wrap("counting", err)
 }
 
 // tally reads rows of a name and a count.
-func tally[K ~string](ctx context.Context, q querier, query string, into map[K]int) error {
-	rows, err := q.QueryContext(ctx, query)
+func tally[K ~string](ctx context.Context, q querier, query string, into map[K]int, args ...any) error {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type Book struct {
 	Plans     map[string]*Plan
 	Scenarios []*Scenario // in the order of the file
 	Escalate  Escalate    // for incidents without a scenario
+	Watchdog  Watchdog
 	Contacts  map[string]Contact
 	Clients   clients // of HTTP steps, by Step.Client
 
@@ -45,6 +46,13 @@ type Server struct {
 	URLs       []string // one Prometheus; every peer of Alertmanager
 	Timeout    time.Duration
 	HTTPConfig promconfig.HTTPClientConfig
+}
+
+// Watchdog says when the Watchdog of a source is missed, and who hears of it.
+type Watchdog struct {
+	Within time.Duration // longest time without one; 0 = nobody watches
+	To     []string      // contacts, all at once
+	Remind time.Duration // between two words while it stays away
 }
 
 // Mapped are the words that a label set maps to; empty = no candidate present.

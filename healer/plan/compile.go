@@ -91,6 +91,7 @@ func (c *compiler) compile() {
 	c.plans()
 	c.contacts()
 	c.book.Escalate = c.escalate("escalate", &c.s.Escalate, Escalate{})
+	c.watchdog()
 	c.scenarios()
 }
 
@@ -412,17 +413,37 @@ func (c *compiler) webhook(at string, w webhookSettings) Contact {
 var instants = strings.Fields(`fault_start first_bad_sample active fired received located planned acted
 	recovered verified handed_over acked closed locate_deadline recover_deadline`)
 
+// reaches checks names of contacts.
+func (c *compiler) reaches(at string, names []string) {
+	for i, to := range names {
+		if _, known := c.s.Notify[to]; !known {
+			c.report(fmt.Sprintf("%s[%d]", at, i), fmt.Sprintf("no contact under notify is named %q", to))
+		}
+	}
+}
+
+// watchdog compiles the dead man's check. Whom it does not name it takes from
+// escalate.
+func (c *compiler) watchdog() {
+	s, w := c.s.Watchdog, &c.book.Watchdog
+	w.Within = c.duration("watchdog.within", s.Within, 5*time.Minute)
+	w.Remind = c.duration("watchdog.remind", s.Remind, c.book.Escalate.Remind)
+	c.reaches("watchdog.to", s.To)
+	if w.To = s.To; s.To == nil {
+		w.To = c.book.Escalate.To
+	}
+	if s.Enabled != nil && !*s.Enabled {
+		w.Within = 0
+	}
+}
+
 // escalate compiles one level; nil takes all of the level above.
 func (c *compiler) escalate(at string, e *escalateSettings, above Escalate) Escalate {
 	if e == nil {
 		return above
 	}
 	out := Escalate{To: e.To, Remind: c.duration(at+".remind", e.Remind, 5*time.Minute)}
-	for i, to := range e.To {
-		if _, known := c.s.Notify[to]; !known {
-			c.report(fmt.Sprintf("%s.to[%d]", at, i), fmt.Sprintf("no contact under notify is named %q", to))
-		}
-	}
+	c.reaches(at+".to", e.To)
 	for i, word := range e.Tell {
 		after, err := model.ParseDuration(word)
 		switch {

@@ -161,7 +161,8 @@ func (b *Book) Scenario(labels map[string]string) *Scenario {
 // service (HEALING 4). A probe that is stale is no fault of what it probes.
 var events = []string{
 	"FaultNotLocated", "RecoveryOverdue", "ObserverFault", "ObserverDisagrees", "ProbeStale",
-	"ProbeExporterDown", "HealReceiverDown", "NodeOutOfRotation", "Watchdog",
+	"SignalStale", "ProbeExporterDown", "HealReceiverDown", "HealPaused", "HealFailing", "MitigationHeld",
+	"ConfigReloadFailed", "NodeOutOfRotation", "Watchdog",
 }
 
 // Trigger tells whether an alert may start or carry action: our two rules, or

@@ -34,6 +34,7 @@ type Settings struct {
 	Plans     map[string]planSettings    `yaml:"plans"`
 	Scenarios []scenarioSettings         `yaml:"scenarios"`
 	Escalate  escalateSettings           `yaml:"escalate"`
+	Watchdog  watchdogSettings           `yaml:"watchdog"`
 	Notify    map[string]contactSettings `yaml:"notify"`
 	Include   later                      `yaml:"include"`
 }
@@ -210,6 +211,15 @@ type escalateSettings struct {
 	Tell      []string        `yaml:"tell"`
 	Remind    *model.Duration `yaml:"remind"`
 	AckWithin later           `yaml:"ack_within"`
+}
+
+// watchdogSettings say when the Watchdog of a source is missed, and who hears of
+// it: by default those of escalate, as often as it reminds.
+type watchdogSettings struct {
+	Within  *model.Duration `yaml:"within"` // 5m
+	To      []string        `yaml:"to"`
+	Remind  *model.Duration `yaml:"remind"`
+	Enabled *bool           `yaml:"enabled"`
 }
 
 // contactSettings are one kind of contact each.

@@ -15,6 +15,9 @@ func (b *Book) Warnings() []string {
 	if len(b.Escalate.To) == 0 {
 		warn("escalate.to: nobody hears of incidents without a scenario")
 	}
+	if w := b.Watchdog.Within; w > 0 && w < watchdogLeast {
+		warn("watchdog.within: got %s, want %s or more: our route sends Watchdog once a minute", w, watchdogLeast)
+	}
 	for name, p := range b.Plans {
 		p.warnings(func(text string) { warn("plans.%s: %s", name, text) })
 	}
@@ -38,6 +41,9 @@ func (b *Book) Warnings() []string {
 	slices.Sort(out)
 	return out
 }
+
+// watchdogLeast lets one Watchdog in two be lost.
+const watchdogLeast = 2 * time.Minute
 
 // ladderWarnings judges the rungs of one scope together.
 func (b *Book) ladderWarnings(s *Scenario, scope string, rungs []Rung, warn func(i int, text string)) {
