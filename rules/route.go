@@ -7,10 +7,10 @@ import (
 )
 
 const routeHead = `Routes and receiver for heal-receiver: both belong into your Alertmanager
-configuration, the routes as the first ones under "routes:" of your top route,
-in this order, the receiver under "receivers:". Nothing may inhibit
-FaultDetected or FaultLocated: inhibition is global, and the receiver would lose
-alerts or their end. People are spared by their own group_by: [service].
+configuration, the receiver under "receivers:", the routes under "routes:" of your
+top route: the first two before all of yours, the third after them. Nothing may
+inhibit FaultDetected or FaultLocated: inhibition is global, and the receiver would
+lose alerts or their end. People are spared by their own group_by: [service].
 `
 
 const aloneHead = `There is no heal-receiver (alertmanager.webhook.url is empty): every alert goes
@@ -76,6 +76,10 @@ func (a Alertmanager) routes() []*yaml.Node {
 		layout.Remark(a.route(layout.Inline(layout.List(layout.Text(`heal="true"`))), a.GroupInterval.String(), "1h",
 			layout.Pair{Key: "continue", Value: layout.Plain("true")}),
 			"What heals; it goes on to people."),
+		layout.Remark(layout.Mapping(
+			layout.Pair{Key: "matchers", Value: layout.Inline(layout.List(layout.Text(`heal="true"`)))},
+			layout.Pair{Key: "group_by", Value: layout.Inline(layout.List(layout.Text("service")))},
+		), "The last one. An alert that a route has taken falls no more to the receiver of the\ntop route by itself: this one gives it to that receiver if no other of yours does."),
 	}
 }
 

@@ -47,6 +47,10 @@ route:
       group_interval: 30s
       repeat_interval: 1h
       continue: true
+    # The last one. An alert that a route has taken falls no more to the receiver of the
+    # top route by itself: this one gives it to that receiver if no other of yours does.
+    - matchers: [heal="true"]
+      group_by: [service]
 receivers:
   # Your mail, chat or pager.
   - name: people

@@ -197,7 +197,7 @@ func TestAmtool_RoutesWhatHeals(t *testing.T) {
 			amtool := find(t, generation).Amtool
 			config := filepath.Join(write(t, demo()), rules.AlertmanagerFile)
 			for labels, want := range map[string]string{
-				"alertname=FaultDetected heal=true service=shop": "heal",
+				"alertname=FaultDetected heal=true service=shop": "heal,people",
 				"alertname=ProbeStale service=shop":              "people",
 			} {
 				args := append([]string{"config", "routes", "test", "--config.file=" + config}, strings.Fields(labels)...)
