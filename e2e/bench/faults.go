@@ -62,12 +62,12 @@ func (b *bench) faults(ctx context.Context) error {
 	var all []faults.Fault
 	for i, t := range timings() {
 		var found []faults.Fault
-		err := b.say.During(ctx, "faults at "+t.what, nil, func(ctx context.Context) (err error) {
+		err = b.say.During(ctx, "faults at "+t.what, nil, func(ctx context.Context) (err error) {
 			found, err = b.breakStacks(ctx, parts, t.Stack, uint64(i))
 			return err
 		})
 		if err != nil {
-			return err
+			break // what was found before is told all the same
 		}
 		for _, k := range t.Kinds {
 			of := slices.DeleteFunc(slices.Clone(found), func(f faults.Fault) bool { return f.Kind != k.Name })
@@ -75,7 +75,7 @@ func (b *bench) faults(ctx context.Context) error {
 			all = append(all, of...)
 		}
 	}
-	return b.tellFaults(parts, lines, all)
+	return errors.Join(b.tellFaults(parts, lines, all), err)
 }
 
 // breakStacks breaks services of some stacks at the same time.
@@ -107,7 +107,7 @@ func faultLines(what string, k faults.Kind, of []faults.Fault) []string {
 	for _, s := range steps() {
 		var took []float64
 		for _, f := range of {
-			if !f.Told.IsZero() {
+			if !f.Told.IsZero() && !f.Judged.IsZero() && !f.Sampled.IsZero() {
 				took = append(took, s.of(f).Seconds())
 			}
 		}

@@ -70,7 +70,7 @@ func (f Fault) Within() bool { return !f.Told.IsZero() && f.Took() <= f.Bound }
 const (
 	observers = 2
 	spread    = 15 * time.Second // over which faults begin
-	warmUp    = 2 * time.Minute  // by which all is well. Prometheus 2 drops what fires before it has found Alertmanager, and sends it after 1m
+	warmUp    = time.Minute      // by which all is well
 	overtime  = 30 * time.Second // beyond its bound a fault is waited for
 	look      = 50 * time.Millisecond
 )
@@ -185,7 +185,7 @@ func (h *house) stages(ctx context.Context, all []Fault) error {
 			continue
 		}
 		of := fmt.Sprintf("%s{service=%q,node=%q,signal=\"availability\"}", h.stack.verdict(), f.Service, f.Node)
-		tracks, err := h.prometheus.Range(ctx, fmt.Sprintf("timestamp(%[1]s) and %[1]s == 1", of), f.Began.Truncate(time.Millisecond), f.Told.Truncate(time.Millisecond), look)
+		tracks, err := h.prometheus.Range(ctx, fmt.Sprintf("timestamp(%[1]s) and %[1]s == 1", of), f.Began.Truncate(time.Millisecond), f.Told.Add(look).Truncate(time.Millisecond), look)
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ type hook struct {
 	unknown error // what came and could not be read
 }
 
-// key is whose alert it is; of Watchdog there is no service.
+// key is whose alert it is.
 type key struct{ alert, service string }
 
 // call is the first webhook of one alert.

@@ -2,7 +2,9 @@ package faults
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -195,7 +197,8 @@ func (h *house) commands() []process.Command {
 }
 
 // healthy waits until every observer has told Prometheus of every node, and all of
-// it is well, and until the dead-man's switch has gone the whole way.
+// it is well, and until Prometheus has found Alertmanager: what fires before is lost,
+// and sent again a minute later.
 func (h *house) healthy(ctx context.Context) error {
 	want := observers * len(nodes()) * len(h.plans)
 	query := fmt.Sprintf(`count(%s{signal="availability"} == 0)`, h.stack.verdict())
@@ -204,20 +207,42 @@ func (h *house) healthy(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, alive, err := h.hook.first("Watchdog", "")
+		found, err := h.found(ctx)
 		if err != nil {
 			return err
 		}
-		if len(points) == 1 && int(points[0].Value) == want && alive {
+		if len(points) == 1 && int(points[0].Value) == want && found {
 			return nil
 		}
 		if time.Now().After(last) {
-			return fmt.Errorf("waiting for all to be well: %s gives %v, want %d; Watchdog came: %t; not within %s", query, points, want, alive, warmUp)
+			return fmt.Errorf("waiting for all to be well: %s gives %v, want %d; Prometheus has found Alertmanager: %t; not within %s", query, points, want, found, warmUp)
 		}
 		if err := until(ctx, time.Now().Add(look)); err != nil {
 			return err
 		}
 	}
+}
+
+// found tells whether Prometheus knows where to send alerts.
+func (h *house) found(ctx context.Context) (bool, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.ports.prometheus.URL()+"/api/v1/alertmanagers", nil)
+	if err != nil {
+		return false, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false, fmt.Errorf("asking Prometheus for its Alertmanagers: %w", err)
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Data struct {
+			Active []any `json:"activeAlertmanagers"`
+		} `json:"data"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		return false, fmt.Errorf("asking Prometheus for its Alertmanagers: got %s: %w", resp.Status, err)
+	}
+	return len(answer.Data.Active) > 0, nil
 }
 
 // bounds are those that the exporters tell, by service.
