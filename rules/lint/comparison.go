@@ -45,7 +45,7 @@ func (l *linter) filteredCall(e *parser.Call) bool {
 	switch e.Func.Name {
 	case "absent", "absent_over_time":
 		return true
-	case "scalar", "vector": // always there
+	case "scalar": // always there
 		return false
 	}
 	for _, a := range e.Args {

@@ -101,8 +101,6 @@ func (w *way) through(p, child parser.Node) (fate, string, bool) {
 			return gone, "", !w.passed
 		case "sum_over_time", "avg_over_time", "stddev_over_time", "stdvar_over_time":
 			return poisons, p.Func.Name, true
-		case "clamp_max", "clamp":
-			w.endless = false
 		}
 	case *parser.BinaryExpr:
 		end, ended := w.beside(p, p.LHS == child)
@@ -145,7 +143,7 @@ func (w *way) scaled(p *parser.BinaryExpr, left bool) {
 func (w *way) compared(p *parser.BinaryExpr, left bool) (fate, bool) {
 	switch p.Op {
 	case parser.NEQ:
-		return kept, !p.ReturnBool
+		return kept, true
 	case parser.EQLC:
 		return gone, true
 	}

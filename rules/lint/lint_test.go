@@ -216,6 +216,7 @@ func TestRangeEdge_IsFoundWhereTheDistanceIsKnown(t *testing.T) {
 		`sum_over_time(s[4m59s:1m])`:             "",
 		`last_over_time(r:x[59s500ms])`:          "",
 		`last_over_time(r:x[1m1s])`:              "",
+		`rate(r:x[30s])`:                         "",
 		`rate(r:x[1m])`:                          "",
 		`rate(s[5m])`:                            "",
 		`avg_over_time(s[1m] @ 60)`:              "",
@@ -224,6 +225,17 @@ func TestRangeEdge_IsFoundWhereTheDistanceIsKnown(t *testing.T) {
 		t.Run(expr, func(t *testing.T) { wants(t, told(scraped, recording(expr)), want) })
 	}
 	wants(t, told(Options{}, recording(`avg_over_time(s[1m])`)), "") // nobody says how far apart they are
+
+	// Those of another group are a minute apart, and lie between the instants of this one.
+	wants(t, told(Options{}, recorder, recording(`avg_over_time(job:x:sum[5m])`)), `
+b.yml:5: "r:x": warning: reads job:x:sum
+b.yml:5: "r:x": warning: avg_over_time of 5m ends on a sample of job:x:sum, which are 1m apart: Prometheus 3 holds 5 of them, Prometheus 2 6, in unit tests always
+`)
+	// Nobody knows the distance of those that two groups record.
+	wants(t, told(Options{}, recorder, strings.Replace(recorder, "1m", "30s", 1), recording(`avg_over_time(job:x:sum[5m])`)), `
+c.yml:5: "r:x": warning: reads job:x:sum, which the group "records" records (a.yml:5)
+c.yml:5: "r:x": warning: reads job:x:sum, which the group "records" records (b.yml:5)
+`)
 }
 
 func TestKBound_IsFoundBeyondWhatTheWindowHolds(t *testing.T) {
@@ -238,6 +250,8 @@ func TestKBound_IsFoundBeyondWhatTheWindowHolds(t *testing.T) {
 		`abs((x - avg_over_time(x[1m59s500ms])) / (stddev_over_time(x[1m59s500ms]) > 0)) > 3`:         "",
 		`x > bool avg_over_time(x[1m59s500ms]) + 3 * stddev_over_time(x[1m59s500ms]) == 1`:            never,
 		`x{a="b"} > avg_over_time(x{a="b"}[44s]) + 2 * stddev_over_time(x{a="b"}[44s])`:               never,
+		`x > avg_over_time(x[2m16s]) + 3 * stddev_over_time(x[2m16s])`:                                never, // 10 samples, and the square root of 9
+		`x >= avg_over_time(x[2m16s]) + 3 * stddev_over_time(x[2m16s])`:                               "",
 		`x > avg_over_time(x[1m59s500ms]) + 2.6 * stddev_over_time(x[1m59s500ms])`:                    "",
 		`x > avg_over_time(x[1h1s]) + 3 * stddev_over_time(x[1h1s])`:                                  "",
 		`x > avg_over_time(x[1m59s500ms] offset 5m) + 3 * stddev_over_time(x[1m59s500ms] offset 5m)`:  "",

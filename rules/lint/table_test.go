@@ -77,6 +77,16 @@ func TestDivision_IsFoundWhereItShows(t *testing.T) {
 		`a / (b > c)`:                          "",
 		`a / clamp_min(b, 1e-9)`:               "",
 		`a / clamp(b, 0.1, 5)`:                 "",
+		`a / (b < 0)`:                          "",
+		`a / (b <= -1)`:                        "",
+		`a / (b <= 0)`:                         warning,
+		`a / clamp_min(b + 1, 0)`:              "",
+		`a / clamp_max(b + 1, 5)`:              "",
+		`a / clamp_max(b + 1, 0)`:              warning,
+		`a / clamp_max(b, 5)`:                  warning,
+		`a / sum(b - 5 != 0)`:                  warning,
+		`a / (b > -1)`:                         warning,
+		`a / abs(b != 0)`:                      "",
 		`a / 100`:                              "",
 		`a / (2 * 50)`:                         "",
 		`a / -2`:                               "",
@@ -109,7 +119,7 @@ func TestDivision_IsFoundWhereItShows(t *testing.T) {
 		`0.1 > a / b`:           "",
 		`1 - a / b > 0.9`:       "",
 		`-2 * (a / b) > 0.9`:    "",
-		`1 / (a / (b > 0)) > 3`: infiniteA,
+		`1 / (a / (b > 0)) > 3`: nested,
 		`time() / timestamp(a)`: "",
 	} {
 		t.Run(expr, func(t *testing.T) { wants(t, told(Options{}, recording(expr)), want) })
@@ -120,13 +130,32 @@ func TestDivision_IsFoundWhereItShows(t *testing.T) {
 		`a{x="1"} / a{x="2"} > 2`:              infinite,
 		`rate(t{c="5"}[5m]) / rate(t[1m]) > 1`: infinite,
 		`1 - a / b < 0.1`:                      infinite,
-		`a / b == 1`:                           "",
-		`a / b > 0.9 and b > 0`:                "",
+		`sum(a / b > 2)`:                       infinite,
+		`a / b > 2 < 5`:                        "",
+		`c < a / b`:                            infinite,
+		`c > a / b`:                            "",
+		`a / b > bool 1 == 1`:                  infinite,
+		`(c and a / b > 2) > 4`:                infinite,
+		`sum(rate(x_failed_total[5m])) / sum(rate(x_total[5m])) > 0.1`: "",
+		`rate(x_failed_total[5m]) / rate(x_total[1m]) > 0.1`:           infinite,
+		`rate(x_failed_total[5m]) / rate(y_total[5m]) > 0.1`:           infinite,
+		`x_failed / x_limit > 0.1`:                                     infinite,
+		`count(a / b > 2) > 1`:                                         infinite,
+		`1 / ((a > 0) / b) > 3`:                                        "",
+		`(a / b > bool 1) < 5`:                                         infinite,
+		`(c < a / b) < 5`:                                              infinite,
+		`(a / b != bool 1) == 1`:                                       asItIs,
+		`clamp_max(a / b, 5) > 3`:                                      infinite,
+		`a / (a or b) > 0.5`:                                           "",
+		`t{c="5"} / t offset 1d > 1`:                                   infinite,
+		`a / b == 1`:                                                   "",
+		`a / b > 0.9 and b > 0`:                                        "",
 	} {
 		t.Run("alert "+expr, func(t *testing.T) { wants(t, told(Options{}, alerting(expr)), want) })
 	}
 }
 
 const (
-	infiniteA = `a.yml:5: "r:x": warning: a / (b > 0) may be 0, and what is not 0`
+	asItIs     = `a.yml:5: "A": warning: b may be 0, and the result NaN or infinite`
+	nested = `a.yml:5: "r:x": warning: a / (b > 0) may be 0, and what is not 0`
 )
