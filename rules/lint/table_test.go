@@ -156,6 +156,6 @@ func TestDivision_IsFoundWhereItShows(t *testing.T) {
 }
 
 const (
-	asItIs     = `a.yml:5: "A": warning: b may be 0, and the result NaN or infinite`
+	asItIs = `a.yml:5: "A": warning: b may be 0, and the result NaN or infinite`
 	nested = `a.yml:5: "r:x": warning: a / (b > 0) may be 0, and what is not 0`
 )
