@@ -25,10 +25,11 @@ const (
 	queryNumber  = "not_finite"      // a value that is no number to reckon with
 	queryOrder   = "order"           // a sample that is not after the one before
 	queryRange   = "range"           // a value that the range rules out; it is judged all the same
+	queryTraffic = "traffic"         // nobody says how much traffic the members carry; they are judged all the same
 )
 
 // queryReasons are all of them.
-var queryReasons = [...]string{queryTimeout, queryFailed, queryEmpty, queryMany, queryLabels, queryNumber, queryOrder, queryRange}
+var queryReasons = [...]string{queryTimeout, queryFailed, queryEmpty, queryMany, queryLabels, queryNumber, queryOrder, queryRange, queryTraffic}
 
 // answer is what came of one evaluation.
 type answer struct {

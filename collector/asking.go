@@ -174,6 +174,8 @@ func (a *asking) wake() (at time.Time, any bool) {
 }
 
 // ask evaluates the query of a turn and takes the answer in, unless ctx ends first.
+// How much traffic there is it asks afterwards, in what is left of the time: no
+// verdict waits for it.
 func (t turn) ask(ctx context.Context, c *Collector) {
 	got := answer{began: time.Now()}
 	limited, cancel := context.WithDeadlineCause(ctx, t.deadline(), t.tooLate(got.began.Sub(t.at)))
@@ -185,6 +187,15 @@ func (t turn) ask(ctx context.Context, c *Collector) {
 	}
 	if ctx.Err() == nil {
 		t.q.took(c, got)
+	}
+	if ctx.Err() == nil && got.err == nil && t.q.traffic != "" {
+		points, err := t.q.source.Query(limited, t.q.traffic)
+		if err == nil {
+			err = context.Cause(limited)
+		}
+		if ctx.Err() == nil {
+			t.q.carried(c, points, err)
+		}
 	}
 }
 

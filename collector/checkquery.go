@@ -38,7 +38,8 @@ func (s Settings) checkQueries(r reporter) {
 			at("name", fmt.Sprintf("%q is a signal of service %q already, as signals[%d]", q.Name, q.Service, before))
 		default:
 			first[queryKey{q.Service, q.Name}] = i
-			q.checkLabels(at, s.Services[v])
+			checkLabels(at, "expr", q.Expr, s.Services[v])
+			s.checkTraffic(at, q, s.Services[v])
 		}
 		_, known := s.Complete("self").Baselines[q.Baseline]
 		at.unless(q.Baseline == "" || known, "baseline", "%q is not among the baselines", q.Baseline)
@@ -57,8 +58,13 @@ func (q Query) check(r reporter) {
 	r.unless(utf8.ValidString(q.Unit), "unit", "got %q, want a text in UTF-8", q.Unit)
 	r.unless(q.MaxSeries >= 1 && q.MaxSeries <= mostSeries, "max_series", "got %d, want 1 to %d", q.MaxSeries, mostSeries)
 	q.Range.check(r.under("range."))
-	if _, err := q.parsed(); err != nil {
+	if _, err := parsed(q.Expr); err != nil {
 		r("expr", err.Error())
+	}
+	if q.Traffic != "" {
+		if _, err := parsed(q.Traffic); err != nil {
+			r("traffic", err.Error())
+		}
 	}
 }
 
@@ -75,15 +81,15 @@ func (g Range) check(r reporter) {
 	}
 }
 
-// parsed reads the expression, whose value must be one that an instant query
-// answers with numbers.
-func (q Query) parsed() (parser.Expr, error) {
-	if strings.TrimSpace(q.Expr) == "" {
+// parsed reads an expression, whose value must be one that an instant query answers
+// with numbers.
+func parsed(text string) (parser.Expr, error) {
+	if strings.TrimSpace(text) == "" {
 		return nil, errors.New("no expression")
 	}
-	expr, err := parser.NewParser(parser.Options{}).ParseExpr(q.Expr)
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(text)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", cut(q.Expr), err)
+		return nil, fmt.Errorf("reading %s: %w", cut(text), err)
 	}
 	if t := expr.Type(); t != parser.ValueTypeVector && t != parser.ValueTypeScalar {
 		return nil, fmt.Errorf("got a %s, want an instant vector or a scalar", parser.DocumentedType(t))
@@ -94,7 +100,7 @@ func (q Query) parsed() (parser.Expr, error) {
 // Unwise reports what the exporter takes and had better be otherwise: a comparison
 // without bool, which has no value wherever it does not hold.
 func (q Query) Unwise(report func(path, text string)) {
-	expr, err := q.parsed()
+	expr, err := parsed(q.Expr)
 	if err != nil {
 		return // it has been told
 	}
@@ -175,8 +181,8 @@ func filter(expr parser.Expr) *parser.BinaryExpr {
 
 // checkLabels refuses an aggregation that leaves labels which no series of the
 // service may carry: each answer would be refused.
-func (q Query) checkLabels(r reporter, v Service) {
-	expr, err := q.parsed()
+func checkLabels(r reporter, key, text string, v Service) {
+	expr, err := parsed(text)
 	if err != nil {
 		return // it has been told
 	}
@@ -186,7 +192,7 @@ func (q Query) checkLabels(r reporter, v Service) {
 			extra = append(extra, name)
 		}
 	}
-	r.unless(len(extra) == 0, "expr", "it leaves the labels %s, want service and the dimensions of the service alone: %s",
+	r.unless(len(extra) == 0, key, "it leaves the labels %s, want service and the dimensions of the service alone: %s",
 		strings.Join(extra, ", "), strings.Join(v.Dimensions, ", "))
 }
 

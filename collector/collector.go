@@ -259,7 +259,7 @@ func (c *Collector) target(s Settings, p Probe, plan plan, address Target) *targ
 	t := &target{
 		probe: p.Name, service: p.Service, url: address.URL, module: plan.module,
 		interval: time.Duration(p.Interval), deadline: p.Timeout(plan.module.Timeout),
-		overlap: int32(max(p.Overlap, 1)), full: plan.full, rules: plan.rules, judged: plan.judged, ends: plan.ends,
+		overlap: int32(max(p.Overlap, 1)), exposed: plan.exposed, rules: plan.rules, judged: plan.judged, ends: plan.ends,
 	}
 	t.phase = phase(c.observer, t.url, t.probe, t.interval)
 	pairs := []label{
@@ -291,11 +291,11 @@ func (s *state) fits(buckets []float64) bool {
 
 // plan is what all targets of a probe share.
 type plan struct {
-	module Module
-	judged bool // by the rules of a service
-	ends   int  // successes in a row that end an episode where nothing is judged
-	rules  [signals]rules
-	full   [signals]bool
+	module  Module
+	judged  bool // by the rules of a service
+	ends    int  // successes in a row that end an episode where nothing is judged
+	rules   [signals]rules
+	exposed [signals]exposure
 }
 
 // plan works out the rules of both signals of a probe and tries them. Of a probe
@@ -319,7 +319,7 @@ func (s Settings) plan(p Probe, modules map[string]Module, proofs []Proof) (plan
 	var errs []error
 	for i, name := range signalNames {
 		r := s.rules(s.Services[at], name, module.Version, time.Duration(p.Interval), proofs)
-		made.rules[i], made.full[i] = r, s.Services[at].Signals[name].Expose == full
+		made.rules[i], made.exposed[i] = r, s.Services[at].Signals[name].exposed()
 		// Making one here finds every mistake before anything has changed.
 		_, err := r.fresh()
 		errs = append(errs, err)

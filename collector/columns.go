@@ -141,14 +141,15 @@ func ofVerdict(name, help string, get func(v *verdict) float64) column {
 // emitter writes what one verdict gives to a family.
 type emitter func(s sink, common *labels, at *place, v *verdict)
 
-// baselineColumns exist for signals with a baseline that are exposed in full.
+// baselineColumns exist for signals with a baseline that are exposed in full. By
+// the first of them rules locate what may page.
 func baselineColumns() []column {
 	return []column{
-		ofBaseline(KsigmaValue, "The last sample.", func(s sink, common *labels, at *place, v *verdict) { s.sample(common, at.signal, v.value) }),
+		ofExposed(toLocate, KsigmaValue, "The last sample.", func(s sink, common *labels, at *place, v *verdict) { s.sample(common, at.signal, v.value) }),
 		ofBaseline("ksigma_baseline_samples", "Samples in the baseline.", func(s sink, common *labels, at *place, v *verdict) {
 			s.sample(common, at.signal, float64(v.Samples))
 		}),
-		ofBaseline(KsigmaMean, "Mean of the baseline before the last sample.", func(s sink, common *labels, at *place, v *verdict) {
+		ofExposed(toLocate, KsigmaMean, "Mean of the baseline before the last sample.", func(s sink, common *labels, at *place, v *verdict) {
 			if v.Samples > 0 {
 				s.sample(common, at.signal, v.Mean)
 			}
@@ -158,7 +159,7 @@ func baselineColumns() []column {
 				s.sample(common, at.signal, v.StdDev)
 			}
 		}),
-		ofBaseline(KsigmaThreshold, "Beyond this value a sample is an anomaly.", func(s sink, common *labels, at *place, v *verdict) {
+		ofExposed(toLocate, KsigmaThreshold, "Beyond this value a sample is an anomaly.", func(s sink, common *labels, at *place, v *verdict) {
 			if v.HasLower {
 				s.sample(common, at.lower, v.Lower)
 			}
@@ -192,17 +193,20 @@ func seasonColumns() []column {
 	}
 }
 
-// ofBaseline is a family of the signals that have a baseline.
-func ofBaseline(name, help string, emit emitter) column {
+// ofBaseline is a family of the signals that have a baseline and are exposed in full.
+func ofBaseline(name, help string, emit emitter) column { return ofExposed(inFull, name, help, emit) }
+
+// ofExposed is one of those of which at least so much is exposed.
+func ofExposed(least exposure, name, help string, emit emitter) column {
 	return column{
 		family{name, help, gauge},
 		func(s sink, t *target, p *snapshot) {
-			if v := &p.verdicts[ofLatency]; t.full[ofLatency] && v.known {
+			if v := &p.verdicts[ofLatency]; t.exposed[ofLatency] >= least && v.known {
 				emit(s, t.labels, &ofSignal[ofLatency], v)
 			}
 		},
 		func(s sink, x *answers) {
-			if x.q.full {
+			if x.q.exposed >= least {
 				x.each(s, emit)
 			}
 		},
@@ -273,6 +277,13 @@ func queryColumns() []column {
 		{family{"signal_up", "1 if the last query of the signal gave a usable answer, else 0.", gauge}, nil, func(s sink, x *answers) {
 			if x.a.ended {
 				s.sample(x.q.labels, nil, flag(x.a.up))
+			}
+		}},
+		{family{SignalTraffic, "How much traffic the member carries, in the unit of the query that says so.", gauge}, nil, func(s sink, x *answers) {
+			if len(x.fresh) > 0 { // else the verdicts are too old, and so is this
+				for _, t := range x.a.traffic {
+					s.sample(t.labels, nil, t.value)
+				}
 			}
 		}},
 	}

@@ -113,7 +113,7 @@ func newQueryMetrics() queryMetrics {
 	}
 	return queryMetrics{
 		total:    counter("signal_queries_total", "Queries of the signal that have ended.", names...),
-		failures: counter("signal_failures_total", "Queries of the signal whose answer was of no use as a whole or in part, by reason; with the reason range it was judged all the same.", "service", "signal", "reason"),
+		failures: counter("signal_failures_total", "Queries of the signal whose answer was of no use as a whole or in part, by reason; with the reasons range and traffic it was judged all the same.", "service", "signal", "reason"),
 		skipped:  counter("signal_skipped_total", "Planned queries of the signal that did not take place, by reason.", "service", "signal", "reason"),
 		series: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "signal_series", Help: "Series of the signal that have a verdict after its last query.",
@@ -161,6 +161,16 @@ func (o ownMetrics) tookQuery(k queryKey, s *queryState, duration time.Duration,
 	o.queries.series.WithLabelValues(k.service, k.name).Set(float64(series))
 	for _, r := range refused {
 		o.queries.failures.WithLabelValues(k.service, k.name, r.reason).Inc()
+	}
+}
+
+// lostTraffic counts an answer about the traffic of a signal that was of no use, by
+// the same rules.
+func (o ownMetrics) lostTraffic(k queryKey, s *queryState) {
+	o.present.mu.Lock()
+	defer o.present.mu.Unlock()
+	if o.present.queries[k] == s {
+		o.queries.failures.WithLabelValues(k.service, k.name, queryTraffic).Inc()
 	}
 }
 

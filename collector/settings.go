@@ -97,6 +97,7 @@ type Query struct {
 	Name           string         `yaml:"name"` // of the signal
 	Service        string         `yaml:"service"`
 	Expr           string         `yaml:"expr"`
+	Traffic        string         `yaml:"traffic,omitempty"` // how much each member carries, such as requests per second; Expr is then a ratio of it
 	Interval       model.Duration `yaml:"interval,omitempty"`
 	ScrapeInterval model.Duration `yaml:"scrape_interval,omitempty"` // of what expr reads; default Interval
 	ScrapeTimeout  model.Duration `yaml:"scrape_timeout,omitempty"`  // likewise; default 10s, or ScrapeInterval where that is shorter
@@ -370,6 +371,26 @@ func (s Settings) BaselineOf(v Service, signal string) Baseline {
 		b.Hold = 0
 	}
 	return b
+}
+
+// exposure is how much of a signal is shown; each includes what is before it.
+type exposure int
+
+const (
+	inShort  exposure = iota
+	toLocate          // of values that may page: by them the rules tell where the fault lies
+	inFull
+)
+
+// exposed is what is shown of a signal that is complete.
+func (g Signal) exposed() exposure {
+	switch {
+	case g.Expose == full:
+		return inFull
+	case g.Mode == page:
+		return toLocate
+	}
+	return inShort
 }
 
 // Sigma gives a fault to the mathematics. What is nil becomes 0: after Complete

@@ -22,7 +22,8 @@ type query struct {
 	dimensions    []string // of the service, sorted
 	job, observer string   // of every series
 	labels        *labels  // of the entry as a whole
-	full          bool
+	exposed       exposure
+	traffic       string // how much each member carries; empty: nobody says
 	rules         rules
 	source        Source
 	state         *queryState
@@ -43,6 +44,7 @@ type queryState struct {
 	last    time.Time  // of the newest sample
 	reason  string     // of the failure of the newest query; empty: it was good
 	beyond  bool       // it has been told that a value lies outside of the range
+	lost    bool       // it has been told that the traffic is not known
 	members map[string]*member
 	past    pastState
 }
@@ -75,6 +77,7 @@ type answered struct {
 	lastRun float64   // when there was a usable answer, unix seconds; 0: never
 	until   time.Time // verdicts are too old after it
 	series  []shownMember
+	traffic []amount // of the newest answer to that question
 }
 
 // shownMember is one series of the newest usable answer.
@@ -125,7 +128,7 @@ func (c *Collector) query(f force, v Service, entry Query) (*query, error) {
 	g := v.Signals[entry.Name]
 	q := &query{
 		service: v.Name, name: entry.Name, expr: entry.Expr, interval: time.Duration(entry.Interval),
-		timeout: f.settings.Asking.Timeout, most: entry.MaxSeries, source: f.past, full: g.Expose == full,
+		timeout: f.settings.Asking.Timeout, most: entry.MaxSeries, source: f.past, exposed: g.exposed(), traffic: entry.Traffic,
 		dimensions: slices.Compact(slices.Sorted(slices.Values(v.Dimensions))),
 		job:        f.settings.Job, observer: c.observer,
 		labels: newLabels(label{"observer", c.observer}, label{"service", v.Name}, label{"signal", entry.Name}),
@@ -148,12 +151,13 @@ func (q *query) stateOf(before *query) *queryState {
 }
 
 // begin puts the entry in force. Labels may have changed and the state stays:
-// they are no part of it, and what is shown is written anew.
+// they are no part of it, and what is shown is written anew. Traffic comes with the
+// next answer.
 func (q *query) begin() {
 	s := q.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	same := s.query == nil || s.query.job == q.job
+	same := s.query == nil || s.query.job == q.job && s.query.traffic == q.traffic
 	s.query = q
 	if same {
 		return
@@ -164,7 +168,7 @@ func (q *query) begin() {
 		renamed[m.labels], m.labels = fresh, fresh
 	}
 	a := *s.shown.Load()
-	a.series = slices.Clone(a.series)
+	a.series, a.traffic = slices.Clone(a.series), nil
 	for i := range a.series {
 		a.series[i].labels = renamed[a.series[i].labels]
 	}

@@ -40,7 +40,7 @@ type target struct {
 	overlap  int32
 	phase    time.Duration
 	labels   *labels
-	full     [signals]bool
+	exposed  [signals]exposure
 	rules    [signals]rules
 	judged   bool
 	ends     int // successes in a row that end an episode where nothing is judged
