@@ -24,6 +24,7 @@ type play struct {
 	ticks  int
 	series []map[string]string
 	checks []map[string]any
+	alerts []map[string]any
 }
 
 // newPlay furnishes a healthy stage for the observers, with a receiver that is up.
@@ -103,23 +104,31 @@ func (p *play) expect(at time.Duration, expr string, samples []map[string]any) {
 // run has promtool of both generations play it on the rules of a spec.
 func (p *play) run(s rules.Spec) {
 	p.t.Helper()
-	dir := write(p.t, s)
-	text, err := yaml.Marshal(map[string]any{
-		"rule_files":          []string{filepath.Join(dir, rules.RulesGlob)},
-		"evaluation_interval": tick.String(),
-		"tests":               []any{map[string]any{"interval": tick.String(), "input_series": p.series, "promql_expr_test": p.checks}},
-	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	file := filepath.Join(dir, "play.yml")
-	put(p.t, file, text)
+	file := p.file(write(p.t, s))
 	for _, generation := range generations {
 		promtool := find(p.t, generation).Promtool
 		if out, ok := run(p.t, promtool.Path, "test", "rules", file); !ok {
 			p.t.Errorf("promtool %s:\n%s", promtool.Version, out)
 		}
 	}
+}
+
+// file writes the test into the folder of the rules.
+func (p *play) file(dir string) string {
+	p.t.Helper()
+	text, err := yaml.Marshal(map[string]any{
+		"rule_files":          []string{filepath.Join(dir, rules.RulesGlob)},
+		"evaluation_interval": tick.String(),
+		"tests": []any{map[string]any{
+			"interval": tick.String(), "input_series": p.series, "promql_expr_test": p.checks, "alert_rule_test": p.alerts,
+		}},
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	file := filepath.Join(dir, "play.yml")
+	put(p.t, file, text)
+	return file
 }
 
 // A node that heal-receiver puts back while it is still bad is a fault at that

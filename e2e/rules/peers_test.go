@@ -2,7 +2,10 @@ package rules_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -389,4 +392,146 @@ func TestPeers_StaleValuesAreNone(t *testing.T) {
 	p.add("signal_last_run_timestamp_seconds", "0+5x11 55x12", "observer", "a", "service", "shop", "signal", "errors")
 	p.gives(2*time.Minute, `count(onefiveten:member_value:avg{feature="value"})`, nil)
 	p.run(paging())
+}
+
+// evidence expects the one FaultLocated of a moment to carry these labels, and what
+// speaks for it.
+func (p *play) evidence(at time.Duration, labels map[string]string, summary, evidence string) {
+	all := map[string]string{"service": "shop", "owner": "team-shop", "signal": "errors", "severity": "page", "heal": "true"}
+	maps.Copy(all, labels)
+	p.alerts = append(p.alerts, map[string]any{"eval_time": at.String(), "alertname": "FaultLocated", "exp_alerts": []any{map[string]any{
+		"exp_labels":      all,
+		"exp_annotations": map[string]string{"summary": summary, "evidence": evidence, "fault_start": "1.000"},
+	}}})
+}
+
+// Whoever is paged reads why the place was named: its value beside that of its peers,
+// and its share, or how far it is off. What is not known is left out.
+func TestEvidence_TellsWhatSpeaksForThePlace(t *testing.T) {
+	node := map[string]string{"scope": "node", "member": "n3", "node": "n3"}
+	for name, c := range map[string]struct {
+		further         []string
+		nodes           func(p *play) []valued
+		labels          map[string]string
+		where, evidence string
+	}{
+		"a share": {nil, func(p *play) []valued {
+			return []valued{p.failing("node=n1", .01, .01, 45), p.failing("node=n2", .02, .01, 45), p.failing("node=n3", .61, .01, 10)}
+		}, node, "node n3", "errors 0.61 of node n3, its peers 0.015; 93 % of the excess, 10 % of the traffic"},
+		"a group": {[]string{"zone"}, func(p *play) []valued {
+			return []valued{p.failing("node=n1 zone=za", .01, .01, 10), p.failing("node=n2 zone=za", .01, .01, 10), p.failing("node=n3 zone=zb", .5, .01, 10), p.failing("node=n4 zone=zb", .4, .01, 10)}
+		}, map[string]string{"scope": "zone", "member": "zb", "zone": "zb"}, "zone zb", "errors 0.45 of zone zb, its peers 0.01; 100 % of the excess, 50 % of the traffic"},
+		"peers": {nil, func(p *play) []valued {
+			return []valued{p.bad("node=n1", .5), p.bad("node=n2", .5), p.bad("node=n3", 4.5)}
+		}, node, "node n3", "errors 4.5 of node n3, its peers 0.5; 40.0 spreads off"},
+		"two nodes": {nil, func(p *play) []valued {
+			return []valued{{labels: "node=n1", fault: p.always("0"), value: p.always("0.1"), mean: p.always("0"), threshold: p.always("0.3")}, p.bad("node=n3", .412)}
+		}, node, "node n3", "errors 0.412 of node n3, its peers 0.1"},
+		"an exporter that tells no values": {nil, func(p *play) []valued {
+			return []valued{{labels: "node=n1", fault: p.always("0")}, {labels: "node=n2", fault: p.always("0")}, {labels: "node=n3", fault: p.always("1")}}
+		}, node, "node n3", "1 of node n3 bad, of all nodes 0.33"},
+		"the service": {nil, func(p *play) []valued {
+			return []valued{p.bad("node=n1", .5), p.bad("node=n2", .5)}
+		}, map[string]string{"scope": "service"}, "the service as a whole; members bad: 2", "1.00 of all nodes bad"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := stage(t, time.Minute)
+			p.values(strings.Join(append([]string{"node"}, c.further...), ","), "upper", c.nodes(p)...)
+			p.evidence(30*time.Second, c.labels, "shop: the fault is in "+c.where, c.evidence)
+			p.run(paging(c.further...))
+		})
+	}
+}
+
+// Every deliberate mistake in the rules about values is seen by one of the plays.
+func TestPeers_MistakesAreSeen(t *testing.T) {
+	share := func(p *play) {
+		p.values("node,zone", "upper",
+			p.failing("node=n1 zone=za", .001, .01, 10), p.failing("node=n2 zone=za", .01, .01, 10), p.failing("node=n3 zone=zb", .06, .01, 10), p.failing("node=n4 zone=zb", .06, .05, 10),
+			p.failing("node=n5 zone=zc", .5, .01, 10), p.failing("node=n6 zone=zc", .5, .01, 10), p.failing("node=n7 zone=zc", 1, .01, 0))
+		p.rounded(30*time.Second, `sum by (member) (onefiveten:member_lift:ratio)`, map[string]float64{
+			`{member="n1"}`: -1. / 6, `{member="n2"}`: -1. / 6, `{member="n3"}`: .5/10.4 - 1./6, `{member="n4"}`: .1/10.4 - 1./6, `{member="n5"}`: 4.9/10.4 - 1./6, `{member="n6"}`: 4.9/10.4 - 1./6, `{member="n7"}`: 0,
+			`{member="za"}`: -1. / 3, `{member="zb"}`: .6/10.4 - 1./3, `{member="zc"}`: 9.8/10.4 - 1./3})
+		p.located(30*time.Second, "zone zc")
+	}
+	evenly := func(p *play) {
+		p.values("node,zone", "upper", p.failing("node=n1 zone=za", .5, .01, 70), p.failing("node=n2 zone=za", .5, .01, 10), p.failing("node=n3 zone=zb", .5, .01, 10), p.failing("node=n4 zone=zb", .5, .01, 10))
+		p.located(30*time.Second, "service")
+	}
+	some := func(p *play) { // half of the excess is one node's
+		p.values("node,zone", "upper", p.failing("node=n1 zone=za", .61, .01, 10), p.failing("node=n2 zone=zb", .21, .01, 10), p.failing("node=n3 zone=za", .21, .01, 10), p.failing("node=n4 zone=zb", .21, .01, 10))
+		p.located(30*time.Second, "service")
+	}
+	half := func(p *play) { // most of it is that of two nodes of four
+		p.values("node,zone", "upper", p.failing("node=n1 zone=za", .5, .01, 10), p.failing("node=n2 zone=zb", .5, .01, 10), p.failing("node=n3 zone=za", .06, .01, 10), p.failing("node=n4 zone=zb", .06, .01, 10))
+		p.located(30*time.Second, "service")
+	}
+	pair := func(p *play) {
+		nodes := []valued{p.failing("node=n1 zone=za", .5, .01, 10), p.failing("node=n2 zone=za", .5, .01, 10)}
+		for i := 3; i <= 10; i++ {
+			nodes = append(nodes, p.failing(fmt.Sprintf("node=n%d zone=z%c", i, "ab"[i/6]), .01, .01, 10))
+		}
+		p.values("node,zone", "upper", nodes...)
+		p.located(30*time.Second, "node n1", "node n2")
+	}
+	young := func(p *play) {
+		fresh := p.failing("node=n3 zone=zb", .5, 0, 10)
+		fresh.fault, fresh.mean, fresh.threshold = "", "", ""
+		p.values("node,zone", "upper", p.failing("node=n1 zone=za", .06, .01, 10), p.failing("node=n2 zone=za", .02, .01, 10), fresh)
+		p.located(30*time.Second, "node n3")
+	}
+	peers := func(values ...float64) func(p *play) {
+		return func(p *play) {
+			var nodes []valued
+			for i, v := range values {
+				nodes = append(nodes, p.bad(fmt.Sprintf("node=n%d zone=z", i), v))
+			}
+			p.values("node,zone", "upper", nodes...)
+			p.located(30*time.Second, fmt.Sprint("node n", len(values)-1))
+		}
+	}
+	const value, excess, lift, candidate, service = "onefiveten:member_value:avg", "onefiveten:member_excess:ratio", "onefiveten:member_lift:ratio", "onefiveten:member_candidate:ratio", "onefiveten:service_located:sum"
+	for name, c := range map[string]struct {
+		rule, old, new string
+		sees           func(p *play)
+	}{
+		"excess below the mean counts": {value, "* signal_traffic, 0)", "* signal_traffic, -1000)", share},
+		"excess is not weighed":        {value, "* signal_traffic, 0)", ", 0)", share},
+		"no past, no place":            {value, "0 * ksigma_value{", "0 * ksigma_mean{", young},
+		"isolated nodes are compared": {value, "== 1,\n            \"member\"", "== 2,\n            \"member\"", func(p *play) {
+			peers(1, 1, 1, 1, 40)(p)
+			p.add("heal_isolated", p.always("1"), "job", "heal-receiver", "instance", "heal:9099", "service", "shop", "node", "n0")
+			p.gives(30*time.Second, `count(onefiveten:member_value:avg{member="n0"})`, nil)
+		}},
+		"the share of traffic is not taken": {lift, "- ignoring (feature)", "- 0 * ignoring (feature)", evenly},
+		"a group of one is ranked":          {excess, ">= 2),", ">= 1),", young},
+		"few are compared with all":         {excess, ">= 3 < 5", ">= 30 < 5", peers(1, 1.1, 40)},
+		"five are compared by the others":   {excess, ">= 5)", ">= 50)", peers(1, 1.1, 1, 1, 40)},
+		"most may be named":                 {candidate, "0.3 * count", "0.6 * count", half},
+		"half of the excess is enough":      {candidate, ">= 0.7", ">= 0.3", some},
+		"pairs are ranked one by one":       {candidate, "- 0.02", "- 2", pair},
+		"the worst need not be far":         {candidate, "> 3)", "> 30000)", peers(1, 1.1, 1, 1, 40)},
+		"the service beside the place":      {service, "unless on (service, signal) onefiveten:member_candidate", "unless on (service, owner) onefiveten:fault_members", peers(1, 1.1, 1, 1, 40)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := stage(t, time.Minute)
+			c.sees(p)
+			promtool := find(t, generations[0]).Promtool
+			dir := write(t, paging("zone"))
+			file := filepath.Join(dir, "rules", "onefiveten-page-node-zone.yml")
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out, ok := run(t, promtool.Path, "test", "rules", p.file(dir)); !ok {
+				t.Errorf("without the mistake:\n%s", out)
+			}
+			put(t, file, []byte(mutation{name: name, rule: "record: " + c.rule, old: c.old, new: c.new}.change(t, string(text))))
+			if out, ok := run(t, promtool.Path, "test", "rules", p.file(dir)); ok || !strings.Contains(out, "FAILED") {
+				t.Errorf("nothing fails:\n%s", out)
+			}
+		})
+	}
 }
