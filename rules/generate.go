@@ -68,7 +68,7 @@ func (s Spec) tested(bounds []Bound) ruletest.Spec {
 		Observers: s.Observers, Every: time.Duration(s.Prometheus.Evaluation.Interval),
 		Scrape: time.Duration(s.Prometheus.Scrape.Interval), ScrapeTakes: s.Prometheus.Scrape.Wait(),
 		Restart: restartTime, Differ: s.differ(), Disagree: s.disagree(), Dwell: dwell, Unanswered: s.unanswered(),
-		Reload: holdDwell, Receiver: s.Alertmanager.watched(),
+		Reload: holdDwell, Receiver: s.Alertmanager.watched(), Scraped: s.Backend == PromQL,
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.groups())) {
 		t.Files = append(t.Files, "../"+name)
@@ -84,7 +84,9 @@ func (s Spec) tested(bounds []Bound) ruletest.Spec {
 		t.Services = append(t.Services, one)
 	}
 	for _, b := range bounds {
-		t.Proofs = append(t.Proofs, b.tested())
+		p := b.tested()
+		p.RuleSet = s.RuleSet(b.Service, b.Signal)
+		t.Proofs = append(t.Proofs, p)
 	}
 	return t
 }

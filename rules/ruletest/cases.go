@@ -163,7 +163,7 @@ const starts = "onefiveten:fault_start_timestamp_seconds:min"
 // named is the one series of a record that belongs to this scene.
 func (c *scene) named(record string) string {
 	return fmt.Sprintf(`%s{mode=%s,owner=%s,rule_set=%s,service=%s,signal=%s}`, record,
-		quoted(c.signal.Mode), quoted(c.service.Owner), quoted(c.service.set()), quoted(c.service.Name), quoted(c.signal.Name))
+		quoted(c.signal.Mode), quoted(c.service.Owner), quoted(c.set()), quoted(c.service.Name), quoted(c.signal.Name))
 }
 
 // stageAll is stage with one fate added to that of every target.

@@ -18,9 +18,8 @@ func (c *scene) worstPhase() *scene {
 	if c.asking {
 		told = c.source - moment + c.sourceTakes + c.back
 	}
-	turns := told + time.Duration(c.proof.Bad)*c.probe + c.probeTakes - moment
-	shows := turns - moment + c.scrape + c.scrapeTakes
-	began := c.next(shows+c.every) + moment - shows
+	turns, shows := c.turns(told)
+	began := c.warm() + c.next(shows+c.every) + moment - shows
 	fires := began + shows - moment + c.every
 	c.sourceAt = phase(began-moment, max(c.source, 1))
 	c.probeAt = phase(began+told-moment, c.probe)
@@ -69,6 +68,9 @@ func (c *scene) stage(name string, lasts time.Duration, fates map[string]fate) (
 // one that ends before its last check is an error. It is the longest time until a change shows in a case: bad samples at any
 // threshold, or good ones.
 func (c *scene) reach() time.Duration {
+	if c.scraped { // bad samples count until they have left the window
+		return c.proof.Bound + c.fault.Window + c.scrape + c.scrapeTakes + 2*c.every
+	}
 	return c.proof.Bound + time.Duration(c.fault.Clear+1)*c.probe + c.scrape + c.scrapeTakes + 2*c.every
 }
 

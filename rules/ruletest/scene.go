@@ -115,6 +115,7 @@ func (c *scene) describe(v Service, me label, whole func(string) string) {
 	for _, g := range v.Signals {
 		c.add("onefiveten_signal_info", []label{name, {"signal", g.Name}, {"mode", g.Mode}, me}, whole("1"))
 	}
+	c.judgeBy(name, me, whole)
 	c.add("onefiveten_target_seconds", []label{name, {"stage", "locate"}, me}, whole(seconds(v.Locate)))
 	c.add("onefiveten_target_seconds", []label{name, {"stage", "recover"}, me}, whole(seconds(v.Recover)))
 	c.add("onefiveten_detect_bound_seconds", []label{name, {"signal", c.signal.Name}, me}, whole(seconds(c.proof.Bound)))
@@ -157,6 +158,10 @@ func (c *scene) playFor(service string, a actor) track {
 		id = append(id, label{"node", cmp.Or(a.node, a.instance)})
 	}
 	id = append(id, a.groups...)
+	if c.scraped {
+		c.show(id, tr)
+		return tr
+	}
 	signal := append(id[:len(id):len(id)], label{"signal", c.signal.Name})
 	c.add("ksigma_fault", signal, notation(tr.fault))
 	c.add("ksigma_fault_start_timestamp_seconds", signal, notation(tr.start))

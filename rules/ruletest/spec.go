@@ -18,6 +18,7 @@
 //	signals.go   the cases of signals that are answers to queries
 //	peak.go      the case of a daily peak
 //	watchers.go  the cases of the alerts that watch both programs
+//	promql.go    the samples and cases of backend promql, whose rules judge themselves
 //	phase.go     the worst phase of probe or query, scrape and evaluation
 //
 // It reads no clock, no file and no network.
@@ -54,6 +55,8 @@ type Spec struct {
 	Reload   time.Duration // how long a configuration is refused before an alert says so
 	Receiver *Receiver     // how heal-receiver is watched; nil: there is none
 
+	Scraped bool // rules judge the results of probes by what scrapes find: backend promql
+
 	Services []Service
 	Proofs   []Proof
 }
@@ -83,6 +86,7 @@ type Proof struct {
 	Query             *Query         // nil: the samples are those of Probe
 	Fault             sigma.Fault    // with the cap that is in force
 	Baseline          sigma.Baseline // of a value; no window: there is none
+	RuleSet           string         // of the rules that judge it, where rules do
 	Bad               int            // m: as many bad samples in a row are a fault
 	Bound             time.Duration  // T, from fault to webhook
 }
@@ -146,7 +150,7 @@ func (s Spec) scenes() ([]*scene, error) {
 			proved[id] = true
 			scenes = append(scenes, c.worstPhase())
 		}
-		id := fmt.Sprint(c.service.set(), c.signal.Mode, p.Query != nil)
+		id := fmt.Sprint(c.set(), c.signal.Mode, p.Query != nil)
 		if shown[id] {
 			continue
 		}
@@ -181,11 +185,14 @@ func (s Spec) scene(p Proof) (*scene, error) {
 
 // identity is equal for scenes whose worst phase is the same.
 func (c *scene) identity() string {
-	return fmt.Sprint(c.service.set(), c.signal.Mode, c.probe, c.probeTakes, c.fault, c.asking, c.source, c.sourceTakes, c.back)
+	return fmt.Sprint(c.set(), c.signal.Mode, c.probe, c.probeTakes, c.fault, c.asking, c.source, c.sourceTakes, c.back)
 }
 
 // cases are the scenes that a signal of this mode takes part in.
 func (c *scene) cases() []func(*scene) {
+	if c.scraped {
+		return c.scrapedCases()
+	}
 	var all []func(*scene)
 	if c.proof.Baseline.Window > 0 {
 		all = append(all, (*scene).dailyPeak)

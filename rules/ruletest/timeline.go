@@ -21,6 +21,9 @@ type timing struct {
 	sourceAt                  time.Duration // phase
 
 	daily *sigma.Baseline // nil: good samples have no day
+
+	scraped  bool           // rules judge, by what scrapes find:
+	baseline sigma.Baseline // of a value; no window: the samples are successes and failures
 }
 
 // timing takes the intervals from the spec and phases at which nothing
@@ -33,6 +36,9 @@ func (s Spec) timing(p Proof) timing {
 		probeAt: (p.Interval / 3).Truncate(time.Millisecond),
 		// 7 ms keep ages from being equal to a limit, where rounding would decide.
 		scrapeAt: (s.Scrape * 2 / 3).Truncate(time.Millisecond) + 7*time.Millisecond,
+	}
+	if s.Scraped {
+		t.scraped, t.baseline = true, p.Baseline
 	}
 	if q := p.Query; q != nil {
 		t.asking, t.source, t.sourceTakes, t.back = true, q.Source, q.SourceTimeout, q.Reach
@@ -99,7 +105,12 @@ const missing = math.MinInt64
 
 // track is what Prometheus holds of one target, one value in thousandths per
 // step. It is made from raw samples by sigma and seen through scrapes.
-type track struct{ fault, start, last []int64 }
+type track struct {
+	fault, start, last []int64
+
+	success, value   []int64   // as scrapes find them, where rules judge
+	recorded, judged []float64 // one at each evaluation: values, and whether they are anomalies
+}
 
 // result is the state of the gauges after one probe.
 type result struct {
@@ -112,6 +123,9 @@ type result struct {
 // time, a scrape that sees those that have ended and is itself seen only when it
 // is over, and values that stand until the next one. It runs one target from well before 0 until end.
 func (t timing) follow(f sigma.Fault, w fate, end time.Duration) (track, error) {
+	if t.scraped {
+		return t.followScraped(f, w, end), nil
+	}
 	results, err := t.probes(f, w, end)
 	if err != nil {
 		return track{}, err
