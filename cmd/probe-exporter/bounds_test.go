@@ -30,7 +30,14 @@ func provedBounds(t *testing.T, file string) (bounds []bound, errs []finding) {
 // the findings, in the text of the bounds, and in the series and the annotation that
 // the generated tests want.
 func TestBounds_AreTheSameEverywhere(t *testing.T) {
-	file, out := rulesOf(t, ourHouse())
+	for _, backend := range []string{"exporter", "promql"} {
+		t.Run(backend, func(t *testing.T) { sameEverywhere(t, ourHouse()+"backend: "+backend+"\n") })
+	}
+}
+
+func sameEverywhere(t *testing.T, text string) {
+	t.Helper()
+	file, out := rulesOf(t, text)
 	proved, errs := provedBounds(t, file)
 	if len(proved) != 2 || len(errs) > 0 {
 		t.Fatalf("got %d bounds, %v, want those of availability and latency", len(proved), errs)
