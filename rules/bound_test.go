@@ -113,6 +113,14 @@ func TestProve_RefusesAndNamesTheKnob(t *testing.T) {
 		"years":       {shop(timed{1, .5, 1, .5, 3e9}), "shorten alertmanager.group_wait from 3000000000s to 52s or less"}, // without a try for each second of them
 		"peers":       {peers(shop(timed{1, .5, 1, .5, 0}), 5), "shorten alertmanager.peer_timeout from 15s to 13s or less"},
 		"two at once": {shop(timed{20, 20, 60, 30, 30}), "shorten prometheus.scrape.interval and prometheus.evaluation.interval, now 60s; that alone is not enough; or promise less: targets.detect of 241s or more"},
+		"slow probe, cap by hand": {
+			with(shop(timed{21, 1, 1, .5, 0}), func(f *sigma.Fault) { f.Cap = .4 }),
+			`probe "shop-nodes" gives a sample every 21s, and two bad ones take too much of the target of 60s: shorten the interval of probe "shop-nodes" from 21s to 20s or less; or write min_anomalies: 1, and one lost packet is a fault`,
+		},
+		"two things, one of them a cap by hand": {
+			with(shop(timed{5, 2, 10, 2, 30}), func(f *sigma.Fault) { f.Cap = .5 }),
+			`probe "shop-nodes" takes 65s from fault to webhook at best, over the target of 60s: leave the cap out, and shorten alertmanager.group_wait from 30s to 25s or less`,
+		},
 		"floor": {
 			with(floored(timed{10, 2, 15, 10, 0}), func(f *sigma.Fault) { f.Floor = .8 }),
 			`probe "shop-nodes" takes 203s from fault to webhook at best, over the target of 180s: lower fault.floor from 0.8 to 0.68 or less`,

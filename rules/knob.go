@@ -14,6 +14,8 @@ import (
 // mostTries is about how many values of a knob are tried for an advice.
 const mostTries = 10_000
 
+const floorKnob = "fault.floor"
+
 // tenth is the least step of a time that is told.
 const tenth = 100 * time.Millisecond
 
@@ -66,7 +68,10 @@ func ticking(k knob, with func(c *chain, v time.Duration) []string) knob {
 // knobs lists the settings of the bound that can be turned down at all.
 func (c chain) knobs() []knob {
 	all := slices.Concat(c.samplerKnobs(), c.faultKnobs(), c.chainKnobs())
-	return slices.DeleteFunc(all, func(k knob) bool { return k.now <= k.low })
+	return slices.DeleteFunc(all, func(k knob) bool {
+		// A floor does nothing where the cap is written by hand and stays.
+		return k.now <= k.low || c.given && k.name == floorKnob
+	})
 }
 
 // samplerKnobs are those of the probe or of the query. The interval of a query is
@@ -117,7 +122,7 @@ func (c chain) faultKnobs() []knob {
 	return []knob{
 		{
 			// A floor that is no hundredth is told as it is.
-			verb: "lower", name: "fault.floor", now: int64(f.Floor*capSteps + 1 - 1e-9), step: 1,
+			verb: "lower", name: floorKnob, now: int64(f.Floor*capSteps + 1 - 1e-9), step: 1,
 			write: func(v int64) string {
 				if float64(v) >= f.Floor*capSteps {
 					return strconv.FormatFloat(f.Floor, 'f', -1, 64)

@@ -64,6 +64,12 @@ func (c chain) free() chain {
 	return c
 }
 
+// fixed is the chain with the cap that was written by hand as the only one.
+func (c chain) fixed() chain {
+	c.signal.Fault.Floor = c.signal.Fault.Cap
+	return c
+}
+
 // lowerCap names the largest cap that may be written by hand, one for all probes of
 // the service.
 func (c chain) lowerCap() string {
@@ -76,9 +82,15 @@ func (c chain) lowerCap() string {
 	return fmt.Sprintf("it may be %v at most; leave it out to have it solved", highest)
 }
 
-// ways names what leads out of a refusal. A cap that was written by hand stands in
-// the way of every other one, for they are reckoned with the least that there is.
+// ways names what leads out of a refusal. They are reckoned with the least cap that
+// there is, so that one that was written by hand stands in their way, unless it is not
+// what makes the bound too long.
 func (c chain) ways() string {
+	if c.given && c.total(c.least()) <= c.target() {
+		if text, enough := c.fixed().advice(); enough {
+			return text
+		}
+	}
 	if c.given {
 		return "leave the cap out, and " + c.free().ways()
 	}
