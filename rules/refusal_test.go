@@ -244,7 +244,7 @@ func (f following) follow(t *testing.T, r *rand.Rand, s Spec, way string) (obeye
 // that would keep it.
 func TestRefusal_EveryWayOutLeadsOut(t *testing.T) {
 	r, f, refused, ways := rand.New(rand.NewPCG(5, 10)), newFollowing(), 0, map[string]int{}
-	const runs = 3000
+	const runs = 2000
 	for range runs {
 		s := anySpec(r)
 		b := Prove(s)[0]
