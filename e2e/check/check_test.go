@@ -62,11 +62,15 @@ func TestCheck_TellsEachWayInWhichRealServersBreakThePromise(t *testing.T) {
 			for _, name := range slices.Sorted(maps.Keys(ofAlertmanager)) {
 				w.misrouted(name, ofAlertmanager[name])
 			}
+			w.loadedTwice()
 			w.becomesRight("all was put back")
 			w.tellsOfItself()
 			w.am.Kill()
 			<-w.am.Done()
 			w.becomesWrong("Alertmanager is gone", "asking http://127.0.0.1:")
+			w.second.Kill()
+			<-w.second.Done()
+			w.becomesWrong("an observer is gone", `observers: "b" gives no results, onefiveten_observer_info is not there; seen: a`)
 		})
 	}
 }
@@ -92,6 +96,19 @@ func (w *world) broken(name string, b breach) {
 	w.reload(w.prometheus)
 	w.becomesWrong(name, b.wants...)
 	w.write(file, text)
+	w.reload(w.prometheus)
+}
+
+// loadedTwice gives Prometheus a copy of a rule file, as people do to keep the old one.
+func (w *world) loadedTwice() {
+	w.t.Helper()
+	const extra = "out/rules/saved.yml"
+	w.write(extra, w.read(w.holding("out/rules/onefiveten-page-node", "interval: 1s")))
+	w.reload(w.prometheus)
+	w.becomesWrong("a rule file has a copy", `the group "onefiveten:page-node" is loaded 2 times, from `)
+	if err := os.Remove(w.file(extra)); err != nil {
+		w.t.Fatal(err)
+	}
 	w.reload(w.prometheus)
 }
 

@@ -32,7 +32,7 @@ type world struct {
 	shop                     *httptest.Server
 	observers                []*process.Port
 	prometheus, alertmanager *process.Port
-	am                       *process.Process
+	am, second               *process.Process // Alertmanager, and the observer b
 	group                    process.Group
 }
 
@@ -57,7 +57,7 @@ func newWorld(t *testing.T, generation string) *world {
 	w.write("prometheus.yml", w.scraping())
 	for i, o := range w.observers {
 		name := string(rune('a' + i))
-		w.start(process.Command{
+		w.second = w.start(process.Command{
 			Name: "observer " + name, Path: os.Getenv(exporterPath), Log: w.file(name + ".log"), Ready: o.URL() + "/-/healthy",
 			Args: []string{"--config.file=" + w.file("probe-exporter.yml"), "--observer=" + name, "--web.listen-address=" + o.Addr()},
 		})
