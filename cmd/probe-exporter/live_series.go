@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/onefiveten/onefiveten/config"
 	"github.com/onefiveten/onefiveten/rules"
@@ -17,6 +18,7 @@ import (
 func exposed() map[string]string {
 	return map[string]string{
 		"ksigma_fault":                    "count by (service, signal, observer) (ksigma_fault)",
+		"onefiveten:ksigma_fault:fresh":   "count by (service, signal, observer) (onefiveten:ksigma_fault:fresh)",
 		"onefiveten_service_info":         "onefiveten_service_info",
 		"onefiveten_signal_info":          "onefiveten_signal_info",
 		"onefiveten_target_seconds":       "onefiveten_target_seconds",
@@ -91,7 +93,7 @@ func facts(s rules.Spec, bounds []rules.Bound) []living.Fact {
 			path := fmt.Sprintf("services[%d].signals.%s", i, g.Name)
 			all = append(all, ofSignal(path, v, g, bounds)...)
 			for _, o := range observers {
-				all = append(all, votes(path, v, g, o))
+				all = append(all, votes(voting(s), path, v, g, o))
 			}
 		}
 	}
@@ -105,10 +107,14 @@ func ofService(path string, v rules.Service) []living.Fact {
 		Metric: "onefiveten_service_info", Path: path, Who: who, Hint: "no rule finds the service",
 		Labels: map[string]string{"owner": v.Owner, "severity": v.Severity, "dimensions": strings.Join(slices.Sorted(slices.Values(v.Dimensions)), ",")},
 	}}
-	for stage, d := range map[string]float64{"detect": v.Detect.Seconds(), "locate": v.Locate.Seconds(), "recover": v.Recover.Seconds()} {
+	for _, stage := range []struct {
+		name   string
+		target time.Duration
+	}{{"detect", v.Detect}, {"locate", v.Locate}, {"recover", v.Recover}} {
+		seconds := stage.target.Seconds()
 		all = append(all, living.Fact{
-			Metric: "onefiveten_target_seconds", Path: path + ".targets." + stage, Value: &d, Hint: "the clock of that stage does not run",
-			Who: map[string]string{"service": v.Name, "stage": stage},
+			Metric: "onefiveten_target_seconds", Path: path + ".targets." + stage.name, Value: &seconds, Hint: "the clock of that stage does not run",
+			Who: map[string]string{"service": v.Name, "stage": stage.name},
 		})
 	}
 	return all
@@ -127,13 +133,22 @@ func ofSignal(path string, v rules.Service, g rules.Signal, bounds []rules.Bound
 	return all
 }
 
+// voting is the metric that verdicts have: that of the exporter, or what the rules
+// record of its results.
+func voting(s rules.Spec) string {
+	if s.Backend == rules.PromQL {
+		return "onefiveten:ksigma_fault:fresh"
+	}
+	return "ksigma_fault"
+}
+
 // votes are those of one observer about a signal. What has a baseline has none while
 // that is young: of a ticket that is advice.
-func votes(path string, v rules.Service, g rules.Signal, observer string) living.Fact {
+func votes(metric, path string, v rules.Service, g rules.Signal, observer string) living.Fact {
 	hint := "no fault of it is seen"
 	if g.Name != "availability" {
 		hint += "; a signal with a baseline votes from min_samples on"
 	}
 	who := map[string]string{"service": v.Name, "signal": g.Name, "observer": observer}
-	return living.Fact{Metric: "ksigma_fault", Path: path, Who: who, Advice: g.Mode != "page", Hint: hint}
+	return living.Fact{Metric: metric, Path: path, Who: who, Advice: g.Mode != "page", Hint: hint}
 }
