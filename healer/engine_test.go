@@ -107,7 +107,7 @@ func TestRefusalsHandOverWithTheirCode(t *testing.T) {
 		"Alertmanager shows no such":      {change: func(s *shop) { clear(s.firing) }, want: codeCannotTell},
 		"a restart of all at once":        {book: []string{"rolling: true", "rolling: false"}, labels: []string{"scope", "service"}, want: codeNoRolling},
 		"no ladder for it":                {labels: []string{"scope", "zone", "member", "z"}, want: codeLadderEnd},
-		"a scope that nobody knows":       {labels: []string{"scope", "nonsense"}, want: codeNotLocated},
+		"a scope that nobody knows":       {labels: []string{"scope", "nonsense"}, want: codeLadderEnd},
 		"a condition that cannot be told": {book: []string{"    release: manual", "    release: manual\n    when: ['nothing > 0']"}, want: codeCannotTell},
 		"no scenario":                     {book: []string{`'service="web"'`, `'service="web"', 'signal="other"'`}, want: codeNoScenario},
 	} {

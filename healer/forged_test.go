@@ -25,7 +25,6 @@ func TestAnAlertThatIsTrueButForItsLocationIsNotActedUpon(t *testing.T) {
 		"another node":                  {seen: located("scope", "node", "node", "b"), posted: []string{"scope", "node", "node", "c"}},
 		"the whole service":             {seen: located("scope", "node", "node", "b", "member", "b"), posted: []string{"scope", "service"}},
 		"a member without a scope":      {book: unknown, seen: located("scope", "node", "node", "b", "member", "b"), posted: []string{"node", "c", "member", "c"}},
-		"a member of an unknown scope":  {book: unknown, seen: located("scope", "observer", "node", "b"), posted: []string{"scope", "observer", "node", "c"}},
 		"a member of the whole service": {seen: located("scope", "service"), posted: []string{"scope", "node", "node", "c", "member", "c"}},
 	} {
 		t.Run(name, func(t *testing.T) {
