@@ -375,7 +375,7 @@ func (w *world) settled(ctx context.Context, t turn) error {
 // that are written by hand.
 func (b *bench) tellRules(parts stack.Parts, all []ruleTime) {
 	b.say.Line("\nEvaluation of the rules for %d services of %d nodes, E = %s: ms, median of %d evaluations (greatest)", ruleServices, ruleNodes, ruleInterval, ruleRounds)
-	b.say.Line("  %-29s %-26s %5s %9s %12s %6s %14s %-10s %6s  %s", "", "group", "rules", "samples", "whole group", "of E", "FaultDetected", "d_e of "+ruleDelay.String(), "CPU", "dearest rules")
+	b.say.Line("  %-29s %-43s %5s %9s %12s %6s %14s %-10s %6s  %s", "", "group", "rules", "samples", "whole group", "of E", "FaultDetected", "d_e of "+ruleDelay.String(), "CPU", "dearest rules")
 	byHand := all[len(all)-1].cpu
 	for _, t := range all {
 		whole, _, most := spread(t.whole)
@@ -387,7 +387,7 @@ func (b *bench) tellRules(parts stack.Parts, all []ruleTime) {
 		if t.cpu > 0 {
 			cpu = fmt.Sprintf("%.0f", t.cpu)
 		}
-		b.say.Line("  %-29s %-26s %5d %9.0f %12s %4.0f %% %14s %-10s %6s  %s", t.what, t.group, t.rules, t.samples, fmt.Sprintf("%.0f (%.0f)", whole, most),
+		b.say.Line("  %-29s %-43s %5d %9.0f %12s %4.0f %% %14s %-10s %6s  %s", t.what, t.group, t.rules, t.samples, fmt.Sprintf("%.0f (%.0f)", whole, most),
 			100*whole/ms(ruleInterval), detect, kept, cpu, t.dearest)
 	}
 	for _, t := range all {

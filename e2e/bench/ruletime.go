@@ -17,11 +17,11 @@ import (
 const (
 	ruleServices = 200
 	ruleNodes    = 20
-	ruleInterval = 5 * time.Second // P, S and E
-	ruleDelay    = time.Second     // d_e
-	ruleRounds   = 3               // evaluations that are measured
-	ruleAlone    = 10 * time.Second
-	ruleSettled  = 2 * time.Minute // by which a group has seen everything
+	ruleInterval = 5 * time.Second  // P, S and E
+	ruleDelay    = time.Second      // d_e
+	ruleRounds   = 3                // evaluations that are measured
+	ruleAlone    = 10 * time.Second // of scraping without rules
+	ruleSettled  = 3 * time.Minute  // by which a group has seen everything
 )
 
 // ruleList is the answer of Prometheus to the question for rules, as far as it is
@@ -209,7 +209,7 @@ func (p *program) reads(ctx context.Context, g evaluatedGroup) (sum float64, err
 
 // counts waits until a query gives one number, which is wanted.
 func (p *program) counts(ctx context.Context, query string, want int) error {
-	ctx, cancel := context.WithTimeout(ctx, ruleSettled)
+	ctx, cancel := context.WithTimeoutCause(ctx, ruleSettled, fmt.Errorf("waiting %s for %s: want %d; a machine that is too busy scrapes too late", ruleSettled, query, want))
 	defer cancel()
 	path := "/api/v1/query?" + url.Values{"query": {query}}.Encode()
 	for {
@@ -217,14 +217,14 @@ func (p *program) counts(ctx context.Context, query string, want int) error {
 			Data struct{ Result []struct{ Value [2]any } }
 		}
 		if err := p.ask(ctx, path, &answer); err != nil {
-			return err
+			return errors.Join(err, context.Cause(ctx))
 		}
 		r := answer.Data.Result
 		if len(r) == 1 && r[0].Value[1] == fmt.Sprint(want) {
 			return nil
 		}
 		if err := wait(ctx, 500*time.Millisecond); err != nil {
-			return fmt.Errorf("waiting %s for %s: got %v, want %d: %w", ruleSettled, query, r, want, err)
+			return fmt.Errorf("%w, got %v", err, r)
 		}
 	}
 }
