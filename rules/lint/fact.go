@@ -156,7 +156,11 @@ func (l *linter) knownBinary(e *parser.BinaryExpr) fact {
 		a.nonzero = a.nonzero || l.guards(e, e.LHS)
 		return a
 	}
-	return reckoned(e.Op, a, b)
+	f := reckoned(e.Op, a, b)
+	if core, plus := shifted(e); core != parser.Expr(e) && l.least(core).plus(plus).positive() {
+		return fact{true, true}
+	}
+	return f
 }
 
 // reckoned is what is known of a and b with an operator between them.
@@ -236,7 +240,8 @@ func (l *linter) guards(e *parser.BinaryExpr, d parser.Expr) bool {
 	return e.Op == parser.LAND && l.ensures(e.RHS, d)
 }
 
-// ensures says that where a condition holds d is not 0.
+// ensures says that where a condition holds d is not 0. A condition on what d adds a
+// number to is one on d: count(x) - 1 is not 0 where count(x) >= 2.
 func (l *linter) ensures(condition, d parser.Expr) bool {
 	c, ok := bare(condition).(*parser.BinaryExpr)
 	if !ok {
@@ -251,7 +256,88 @@ func (l *linter) ensures(condition, d parser.Expr) bool {
 	if same(c.LHS, d) || c.LHS.Type() == parser.ValueTypeScalar && same(c.RHS, d) {
 		return l.known(c).nonzero
 	}
+	core, plus := shifted(d)
+	if c.Op == parser.NEQ && same(c.LHS, core) {
+		limit, fixed := constant(c.RHS)
+		return fixed && limit == -plus
+	}
+	return compares(c, core) && l.least(c).plus(plus).positive()
+}
+
+// compares says that what a chain of comparisons lets through are values of e.
+func compares(c *parser.BinaryExpr, e parser.Expr) bool {
+	for c.Op.IsComparisonOperator() && !c.ReturnBool {
+		if same(c.LHS, e) {
+			return true
+		}
+		inner, ok := bare(c.LHS).(*parser.BinaryExpr)
+		if !ok {
+			return false
+		}
+		c = inner
+	}
 	return false
+}
+
+// shifted is an expression as another one and a number that is added to it.
+func shifted(e parser.Expr) (core parser.Expr, plus float64) {
+	core = bare(e)
+	for {
+		b, ok := core.(*parser.BinaryExpr)
+		if !ok || b.Op != parser.ADD && b.Op != parser.SUB {
+			return core, plus
+		}
+		c, fixed := constant(b.RHS)
+		if !fixed {
+			return core, plus
+		}
+		if b.Op == parser.SUB {
+			c = -c
+		}
+		core, plus = bare(b.LHS), plus+c
+	}
+}
+
+// floor is a bound of values from below, which they may reach unless it is strict.
+type floor struct {
+	value  float64
+	strict bool
+}
+
+func (f floor) plus(c float64) floor { return floor{f.value + c, f.strict} }
+func (f floor) positive() bool       { return f.value > 0 || f.value == 0 && f.strict }
+
+// least is the floor of an expression's values.
+func (l *linter) least(e parser.Expr) floor {
+	core, plus := shifted(e)
+	f := floor{value: math.Inf(-1)}
+	if known := l.known(core); known.nonneg {
+		f = floor{0, known.nonzero}
+	}
+	switch x := core.(type) {
+	case *parser.AggregateExpr:
+		if x.Op == parser.COUNT {
+			f = floor{value: 1}
+		}
+	case *parser.BinaryExpr:
+		f = l.leastOf(x, f)
+	}
+	return f.plus(plus)
+}
+
+// leastOf is the floor of an operator of two, f what is known of it without.
+func (l *linter) leastOf(x *parser.BinaryExpr, f floor) floor {
+	if x.ReturnBool || !x.Op.IsComparisonOperator() && x.Op != parser.LAND && x.Op != parser.LUNLESS {
+		return f
+	}
+	if left := l.least(x.LHS); left.value > f.value || left.value == f.value && left.strict {
+		f = left
+	}
+	c, fixed := constant(x.RHS)
+	if fixed && (x.Op == parser.GTR || x.Op == parser.GTE || x.Op == parser.EQLC) && c >= f.value {
+		f = floor{c, x.Op == parser.GTR || f.strict && c == f.value}
+	}
+	return f
 }
 
 // knownCall is what is known of what a function gives.
