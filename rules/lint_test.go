@@ -15,14 +15,18 @@ import (
 func linted(t *testing.T, s Spec) []lint.Finding {
 	t.Helper()
 	var files []lint.File
-	all := generate(t, s)
-	for _, name := range slices.Sorted(maps.Keys(read(t, all))) {
-		files = append(files, lint.File{Name: name, Data: all[name]})
+	every, groups := time.Duration(s.Prometheus.Evaluation.Interval), s.groups()
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		data, err := file(rulesHead, every, groups[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, lint.File{Name: name, Data: data})
 	}
 	if len(files) < 2 {
 		t.Fatalf("got %d rule files", len(files))
 	}
-	return lint.Check(files, lint.Options{Scrape: time.Duration(s.Prometheus.Scrape.Interval), Evaluation: time.Duration(s.Prometheus.Evaluation.Interval)})
+	return lint.Check(files, lint.Options{Scrape: time.Duration(s.Prometheus.Scrape.Interval), Evaluation: every})
 }
 
 // What is generated, and what the documents show, has nothing that the lint of any
