@@ -257,9 +257,8 @@ func (l *linter) ensures(condition, d parser.Expr) bool {
 		return l.known(c).nonzero
 	}
 	core, plus := shifted(d)
-	if c.Op == parser.NEQ && same(c.LHS, core) {
-		limit, fixed := constant(c.RHS)
-		return fixed && limit == -plus
+	if limit, fixed := constant(c.RHS); fixed && limit == -plus && c.Op == parser.NEQ {
+		return same(c.LHS, core)
 	}
 	return compares(c, core) && l.least(c).plus(plus).positive()
 }
@@ -325,17 +324,30 @@ func (l *linter) least(e parser.Expr) floor {
 	return f.plus(plus)
 }
 
-// leastOf is the floor of an operator of two, f what is known of it without.
+// leastOf is the floor of an operator of two, f what is known of it without. What
+// lets values of its left side through has the floor of that side.
 func (l *linter) leastOf(x *parser.BinaryExpr, f floor) floor {
 	if x.ReturnBool || !x.Op.IsComparisonOperator() && x.Op != parser.LAND && x.Op != parser.LUNLESS {
 		return f
 	}
-	if left := l.least(x.LHS); left.value > f.value || left.value == f.value && left.strict {
-		f = left
-	}
+	f = higher(f, l.least(x.LHS))
 	c, fixed := constant(x.RHS)
-	if fixed && (x.Op == parser.GTR || x.Op == parser.GTE || x.Op == parser.EQLC) && c >= f.value {
-		f = floor{c, x.Op == parser.GTR || f.strict && c == f.value}
+	if !fixed {
+		return f
+	}
+	switch x.Op {
+	case parser.GTR:
+		f = higher(f, floor{c, true})
+	case parser.GTE, parser.EQLC:
+		f = higher(f, floor{c, false})
+	}
+	return f
+}
+
+// higher is the one of two floors that tells more.
+func higher(f, g floor) floor {
+	if g.value > f.value || g.value == f.value && g.strict {
+		return g
 	}
 	return f
 }
