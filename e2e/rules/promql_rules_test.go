@@ -1,0 +1,41 @@
+package rules_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/onefiveten/onefiveten/rules"
+	"github.com/onefiveten/onefiveten/sigma"
+)
+
+// scrapedOf is spec under backend promql: P, d_p, S = E and d_s in seconds.
+func scrapedOf(p, dp, s, ds float64, observers ...string) rules.Spec {
+	spec := spec("shop", p, dp, s, ds, observers...)
+	spec.Backend = rules.PromQL
+	spec.Services[0].Signals[1].Baseline = sigma.Baseline{Window: time.Hour, K: 3, MinSamples: 30, Direction: sigma.Upper}
+	return spec
+}
+
+// Every case of the generated tests, from raw samples alone.
+func TestPromQL_RulesPassTheirTests(t *testing.T) {
+	zoned := scrapedOf(5, 2, 15, 5, "a", "b", "c")
+	zoned.Services[0].Dimensions = []string{"node", "zone"}
+	for name, s := range map[string]rules.Spec{
+		"every 10s":          scrapedOf(5, 2, 10, 2, "a", "b"),
+		"scraped less often": scrapedOf(1, .5, 15, 5, "a"),
+		"zones":              zoned,
+	} {
+		for _, generation := range generations {
+			t.Run(generation+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				dir := write(t, s)
+				promtool := find(t, generation).Promtool
+				check(t, promtool, dir)
+				if out, ok := run(t, promtool.Path, "test", "rules", filepath.Join(dir, rules.TestsFile)); !ok {
+					t.Errorf("promtool %s test rules:\n%.6000s", promtool.Version, out)
+				}
+			})
+		}
+	}
+}
