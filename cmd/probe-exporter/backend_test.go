@@ -17,7 +17,7 @@ func TestBackend_TheFlagStandsInThePlaceOfTheKey(t *testing.T) {
 		if c.flag != "" {
 			args = append(args, c.flag)
 		}
-		_, out := generated(t, c.key+ourHouse(), args...)
+		_, out := rulesOf(t, c.key+ourHouse(), args...)
 		files := tree(t, out)
 		if want := "rules/onefiveten-" + c.want + ".yml"; !strings.Contains(strings.Join(files, " "), want) {
 			t.Errorf("%q %q: got %q, want %s", c.key, c.flag, files, want)
@@ -63,7 +63,7 @@ func TestBackend_TheExporterNamesTheRulesThatAreGenerated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, out := generated(t, "backend: promql\n"+ourHouse())
+	_, out := rulesOf(t, "backend: promql\n"+ourHouse())
 	names := strings.Join(tree(t, out), " ")
 	for _, p := range s.proofs() {
 		if p.RuleSet == "" || !strings.Contains(names, filepath.ToSlash("rules/onefiveten-"+p.RuleSet+".yml")) {
