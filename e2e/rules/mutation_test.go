@@ -153,7 +153,9 @@ func TestMutations_CoverEveryRule(t *testing.T) {
 
 // TestMutations_EachFailsItsCase runs the case that is there for a mistake. Three
 // observers, of which most cases take two; S = E = 15s: few evaluations.
-func TestMutations_EachFailsItsCase(t *testing.T) { mutate(t, queued("ticket", "a", "b", "c"), mutations) }
+func TestMutations_EachFailsItsCase(t *testing.T) {
+	mutate(t, queued("ticket", "a", "b", "c"), mutations)
+}
 
 // mutate makes each mistake in the rules of a spec, and wants the case that is named
 // to fail.
