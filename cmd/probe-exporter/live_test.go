@@ -34,10 +34,8 @@ func runs(t *testing.T, file string) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// People are told, too.
-	am := strings.Replace(string(files[rules.AlertmanagerFile]), "\nreceivers:", "\n    - receiver: people\nreceivers:", 1)
 	scrape := s.Prometheus.Scrape
-	sys := &system{am: am, peers: 1, queries: map[string]string{renamed: "", slowest: "", missed: "", ahead: "", behind: ""}, paths: map[string]string{
+	sys := &system{am: string(files[rules.AlertmanagerFile]), peers: 1, queries: map[string]string{renamed: "", slowest: "", missed: "", ahead: "", behind: ""}, paths: map[string]string{
 		"targets":       fmt.Sprintf(`{"activeTargets":[{"scrapePool":"p","scrapeUrl":"http://a.test/x/metrics/probes","scrapeInterval":"%s","scrapeTimeout":"%s","health":"up"}]}`, scrape.Interval, scrape.Wait()),
 		"status/config": `{"yaml":"scrape_configs: [{job_name: p, honor_labels: true}]"}`,
 		"status/flags":  `{"query.lookback-delta":"5m","rules.alert.resend-delay":"1m"}`,
@@ -217,7 +215,7 @@ func TestCheck_TellsEachWayInWhichARunningSystemBreaksThePromise(t *testing.T) {
 		"group_by":              {change("am", "group_by: ['...']", "group_by: [service]"), "its route groups by [service], without alertname, member, node, observer, scope, signal", ""},
 		"a long group_wait":     {change("am", "group_wait: 0s", "group_wait: 2m"), "over the target of 60s; proved were 10.1s: G has grown from 0s to 120s", ""},
 		"no route":              {change("am", `heal="true"`, `heal="yes"`), `FILE:5: alertmanager.webhook.url: FaultDetected, FaultLocated, FaultNotLocated, ObserverFault, RecoveryOverdue, Watchdog: goes to "people", and never to "heal"`, ""},
-		"people left out":       {change("am", "    - receiver: people\n", ""), "", "only heal-receiver is told"},
+		"people left out":       {change("am", "    - matchers: [heal=\"true\"]\n      group_by: [service]\n", ""), "", "only heal-receiver is told"},
 		"a slow pulse":          {change("am", "repeat_interval: 45s", "repeat_interval: 4h"), "", "--alertmanager.url: warning: Watchdog: comes every 4h, where a dead man"},
 		"inhibited": {func(s *system) {
 			s.am += "inhibit_rules: [{source_matchers: [a=\"b\"], target_matchers: [alertname=FaultLocated]}]\n"
