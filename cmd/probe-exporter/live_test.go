@@ -168,6 +168,7 @@ func TestCheck_ASystemThatIsAsWrittenHasNoFindingAndTheBoundsThatWereProved(t *t
 // time, in what Prometheus and Alertmanager tell.
 func TestCheck_TellsEachWayInWhichARunningSystemBreaksThePromise(t *testing.T) {
 	file := shortly(t)
+	right := *runs(t, file)
 	change := func(key, old, by string) func(*system) {
 		return func(s *system) {
 			into := s.paths
@@ -227,8 +228,9 @@ func TestCheck_TellsEachWayInWhichARunningSystemBreaksThePromise(t *testing.T) {
 		"relabelled":      {change("status/config", `yaml":"`, `yaml":"alerting: {alert_relabel_configs: [{action: labeldrop, regex: heal}]}\n`), `goes to "people", and never to "heal"`, ""},
 		"dropped":         {change("status/config", `yaml":"`, `yaml":"alerting: {alert_relabel_configs: [{action: drop, source_labels: [alertname], regex: Watchdog}]}\n`), "Watchdog: alert_relabel_configs of Prometheus drop it", ""},
 	} {
-		sys := runs(t, file)
-		c.change(sys)
+		sys := right
+		sys.paths, sys.queries = maps.Clone(right.paths), maps.Clone(right.queries)
+		c.change(&sys)
 		url := sys.serve(t)
 		code, stdout, stderr := call(t, "check", "--config.file="+file, "--prometheus.url="+url, "--alertmanager.url="+url)
 		stdout, stderr = strings.ReplaceAll(stdout, file, "FILE"), strings.ReplaceAll(stderr, file, "FILE")
