@@ -212,10 +212,13 @@ func (s *shop) Query(ctx context.Context, query string) ([]Point, error) {
 		return nil, ctx.Err()
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.asked != nil {
-		s.asked(query)
+	asked := s.asked
+	s.mu.Unlock()
+	if asked != nil { // it may wait, and whoever waits for a mutex keeps a bubble's time from passing
+		asked(query)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	now := time.Now()
 	at := func(v float64) []Point { return []Point{{At: now, Value: v}} }
 	switch {

@@ -27,7 +27,7 @@ func TestADecisionDoesNotRestOnOldAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t, shopWith(t))
 		asked, done := false, false
-		s.asked = func(query string) { asked = asked || len(query) > 6 && query[:6] == "ALERTS" }
+		s.asked = func(query string) { s.set(func() { asked = asked || len(query) > 6 && query[:6] == "ALERTS" }) }
 		s.kept = &frozen{memory: s.store, thaw: 12 * time.Second, until: func() (now bool) {
 			s.set(func() {
 				now = asked && !done
