@@ -147,12 +147,12 @@ const (
 
 	others       = `(-<off> + on (<figure>) group_left () sum by (<figure>) (<off>))`
 	outlierOfFew = `
-								(<off> - ` + others + ` / on (<figure>) group_left () (count by (<figure>) (<off>) - 1))
+								(<off> - ` + others + ` / on (<figure>) group_left () (count by (<figure>) (<off>) - 1 > 0))
 								/ sqrt(clamp_min(
 									(
 										-(<off> ^ 2) + on (<figure>) group_left () sum by (<figure>) (<off> ^ 2)
-										- ` + others + ` ^ 2 / on (<figure>) group_left () (count by (<figure>) (<off>) - 1)
-									) / on (<figure>) group_left () (count by (<figure>) (<off>) - 2),
+										- ` + others + ` ^ 2 / on (<figure>) group_left () (count by (<figure>) (<off>) - 1 > 0)
+									) / on (<figure>) group_left () (count by (<figure>) (<off>) - 2 > 0),
 									1 / 9))
 								and on (<figure>) (count by (<figure>) (<off>) >= 3 < 5)`
 

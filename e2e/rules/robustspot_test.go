@@ -66,6 +66,10 @@ func robustSpot(t *testing.T) []labelled {
 	return all
 }
 
+// mostPlayed are the combinations of the largest case that promtool can play: it
+// takes 10,000 samples in a query, and has no flag for it.
+const mostPlayed = 500
+
 // attributes are the dimensions of the data beside node.
 var attributes = []string{"bitrate", "cdn", "device", "gameid", "isp", "p2p", "platform"}
 
@@ -106,7 +110,7 @@ func (c labelled) test(t *testing.T) map[string]any {
 
 // The rules find the true cause of published faults as often as the formulas: the
 // first pair by lift is a part of it. That both are equal promtool shows for each
-// pair of each case, in both generations.
+// pair of each case that it can hold, in both generations.
 func TestExcess_FindsTheCausesOfRobustSpot(t *testing.T) {
 	s := paging(attributes...)
 	var tests []any
@@ -125,9 +129,14 @@ func TestExcess_FindsTheCausesOfRobustSpot(t *testing.T) {
 				right++
 			}
 		}
-		tests = append(tests, c.test(t))
+		if len(c.fleet) <= mostPlayed {
+			tests = append(tests, c.test(t))
+		}
 	}
-	t.Logf("top-1 by lift: %d of %d; places named: %d, of which part of the true cause: %d", first, len(all), named, right)
+	t.Logf("top-1 by lift: %d of %d; places named: %d, of which part of the true cause: %d; played by promtool: %d", first, len(all), named, right, len(tests))
+	if len(tests) < 40 {
+		t.Errorf("only %d cases are played", len(tests))
+	}
 	if first*100 < len(all)*91 {
 		t.Errorf("the true cause is first in %d of %d cases, want 91 %% as published for the method", first, len(all))
 	}
