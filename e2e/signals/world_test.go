@@ -40,9 +40,15 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldOf(t, (*world).settings)
+}
+
+// newWorldOf is a world whose exporter has other settings.
+func newWorldOf(t *testing.T, settings func(*world) string) *world {
+	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), page: newPage(t), exporter: reserve(t), prometheus: reserve(t)}
 	t.Cleanup(w.group.Close)
-	w.write("probe-exporter.yml", w.settings())
+	w.write("probe-exporter.yml", settings(w))
 	w.command("rules", "--config.file="+w.file("probe-exporter.yml"), "--output.dir="+w.file("out"), "--no-tests")
 	w.write("prometheus.yml", w.scraping())
 	w.server = w.start(stack.Parts{Prometheus: stack.Program{Name: "prometheus", Path: os.Getenv(prometheusPath)}}.PrometheusCommand(
