@@ -82,7 +82,7 @@ func signals() map[string]string {
 	return map[string]string{
 		"queue":   `expr: 'max by (node) (queue_length)'`,
 		"ratio":   `expr: 'max by (node) (cache_ratio)'`,
-		"workers": `expr: 'max by (node) (workers)'`,
+		"workers": `expr: 'max by (node) (workers)', traffic: 'max by (node) (cache_ratio)'`,
 		"shards":  `expr: 'max by (node) (shards)', max_series: 4`,
 		"paint":   `expr: 'max by (service, node) (paint)'`,
 		"orders":  `expr: 'max by (node) (orders)'`, // nobody exposes it at first

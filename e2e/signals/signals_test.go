@@ -114,7 +114,7 @@ func (w *world) blind(now, own exposition) string {
 			return fmt.Sprintf("signal_series of %s: got %q, want %q", signal, got, left)
 		}
 	}
-	for signal, reason := range map[string]string{"ratio": "not_finite", "paint": "labels", "shards": "too_many_series", "queue": "empty"} {
+	for signal, reason := range map[string]string{"ratio": "not_finite", "workers": "traffic", "paint": "labels", "shards": "too_many_series", "queue": "empty"} {
 		if !own.failed(signal, reason) {
 			return fmt.Sprintf("signal_failures_total of %s for %s is 0", signal, reason)
 		}
