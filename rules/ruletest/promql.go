@@ -13,12 +13,9 @@ import (
 // gap is a step between two samples.
 const gap = missing + 1
 
-// Durations of a success, in thousandths of a second: good ones go up and down.
-const (
-	quick   = 100
-	quicker = 150
-	slow    = 2000
-)
+// lively is the k from which on good values of a case go up and down: below it they
+// would be anomalies themselves.
+const lively = 2
 
 // scrapedCases are the scenes of a signal that rules judge by what scrapes find. What
 // leads from a verdict to an alert is the same, and so are the cases.
@@ -215,16 +212,20 @@ func (t timing) success(r result) int64 {
 	return 1000 - r.fault
 }
 
-// duration is that of a result at a scrape. Of a signal that has a value a bad one is
-// a slow success.
+// duration is that of a result at a scrape, in thousandths of a second. Of a signal
+// that has a value a bad one is a success that is slow, or quick where that is bad.
 func (t timing) duration(sc time.Duration, r result) int64 {
+	b := t.baseline
+	usual := 1000 + int64(2000*b.K*b.Floor) // far enough from 0 and from what the floor allows for
 	switch {
+	case r.fault > 0 && b.Direction == sigma.Lower:
+		return 1
 	case r.fault > 0:
-		return slow
-	case phase(sc/t.scrape, 2) == 0:
-		return quick
+		return 3 * usual
+	case b.K >= lively && phase(sc/t.scrape, 2) == 1:
+		return usual + 50
 	}
-	return quicker
+	return usual
 }
 
 // outcomes are the results of the probes: whether each is bad, and the start of its
