@@ -270,22 +270,28 @@ func (w *comparison) write(t *testing.T, dir string) string {
 	return name
 }
 
+// against is a spec and random samples for the figures that both judge by.
+func (d differing) against(t *testing.T, seed int) (rules.Spec, *comparison) {
+	t.Helper()
+	s := scraped("a")
+	for i := range s.Services[0].Signals {
+		g := &s.Services[0].Signals[i]
+		g.Fault.Window, g.Fault.Floor, g.Fault.Cap, g.Fault.MinAnomalies = d.window, d.cap, d.cap, d.least
+	}
+	s.Services[0].Signals[1].Baseline = d.baseline
+	w := &comparison{d: d, steps: 180}
+	random := rand.New(rand.NewPCG(1, uint64(seed)))
+	w.furnish(s)
+	for i := range targets {
+		w.target(t, random, fmt.Sprint("n", i+1))
+	}
+	w.compare()
+	return s, w
+}
+
 func TestPromQL_SaysWhatSigmaSays(t *testing.T) {
 	for n, d := range differences() {
-		s := scraped("a")
-		for i := range s.Services[0].Signals {
-			g := &s.Services[0].Signals[i]
-			g.Fault.Window, g.Fault.Floor, g.Fault.Cap, g.Fault.MinAnomalies = d.window, d.cap, d.cap, d.least
-		}
-		// What a generator refuses is the promise, not the figures: they are read by all.
-		s.Services[0].Signals[1].Baseline = d.baseline
-		w := &comparison{d: d, steps: 180}
-		random := rand.New(rand.NewPCG(1, uint64(n)))
-		w.furnish(s)
-		for i := range targets {
-			w.target(t, random, fmt.Sprint("n", i+1))
-		}
-		w.compare()
+		s, w := d.against(t, n)
 		if w.judged == 0 || w.withheld == 0 || w.anomalies == 0 || w.faults == 0 || w.anomalies == w.judged {
 			t.Fatalf("%s: got %d samples that were judged, %d that were not, %d anomalies, %d in fault: want some of each", d.name, w.judged, w.withheld, w.anomalies, w.faults)
 		}
