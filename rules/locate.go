@@ -21,7 +21,8 @@ func (t set) locateRecords() []rule {
 // those count that have a vote: a probe that hangs tells of an old fault for as
 // long as it hangs. It carries for two minutes, or as long as the alerts are kept,
 // and only while there is a fault, so that one which comes after a longer pause
-// begins anew.
+// begins anew. What is carried gets owner and mode of now: a reload may change them
+// in a fault, and a start under the old ones would call people again and again.
 func startRecord() rule {
 	return rule{
 		comment: "7 Start of the fault: earliest start of a bad member, carried over restarts and gaps of up to <gap>.",
@@ -38,8 +39,9 @@ func startRecord() rule {
 							"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(?s:(.+))"), "member", "$1", "node", "(?s:(.+))")
 					)
 				or
-					last_over_time(onefiveten:fault_start_timestamp_seconds:min{rule_set="<set>"}[<carry>])
-					and on (service, signal) (onefiveten:fault_members:sum{rule_set="<set>"} > 0)
+					(onefiveten:fault_members:sum{rule_set="<set>"} > bool 0 == 1)
+					* on (service, signal) group_left ()
+					min by (service, signal) (last_over_time(onefiveten:fault_start_timestamp_seconds:min{rule_set="<set>"}[<carry>]))
 			)`,
 	}
 }
