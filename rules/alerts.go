@@ -70,15 +70,15 @@ func stageAlerts(class, evidence string, keep time.Duration) []rule {
 			{"fault_start", start},
 		},
 	}, {
-		comment: "Locate: the target is over and nobody knows where.",
+		comment: "Locate: the target is over and nobody knows where, now and at the evaluation before: a place that changes is unknown for one.",
 		alert:   "FaultNotLocated",
 		expr: `
 			(
 				time() - min by (service, owner, signal) (onefiveten:fault_start_timestamp_seconds:min{rule_set="<set>", mode="page"})
 				>= on (service) group_left () max by (service) (onefiveten_target_seconds{stage="locate"})
 			)
-			unless on (service, signal) onefiveten:member_located:ratio{rule_set="<set>"}
-			unless on (service, signal) onefiveten:service_located:sum{rule_set="<set>"}`,
+			unless on (service, signal) last_over_time(onefiveten:member_located:ratio{rule_set="<set>"}[<twice>])
+			unless on (service, signal) last_over_time(onefiveten:service_located:sum{rule_set="<set>"}[<twice>])`,
 		labels: heal,
 		annotations: []label{
 			{"summary", `{{ $labels.service }}: no rule has located the fault for {{ $value | humanizeDuration }}; heal-receiver may know more`},

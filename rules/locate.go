@@ -113,8 +113,10 @@ func (t set) candidateRecord() rule {
 
 // locatedRecord reads the past of two records with offset, which is the evaluation
 // before whatever the order of the rules is. A member is named at once when no
-// other was, as the clock runs; another one only when it was a candidate twice,
-// since at the edge of a fault the candidates change for one evaluation.
+// other was, as the clock runs; another one, or one instead of the service as a
+// whole, only when it was a candidate twice, since at the edges of a fault the
+// candidates change for one evaluation: the last node of an outage that recovers is
+// not its place.
 func locatedRecord() rule {
 	return rule{
 		comment: "10 Located at once when nothing was located before; another member only after two evaluations.",
@@ -128,6 +130,7 @@ func locatedRecord() rule {
 			(
 				onefiveten:member_candidate:ratio{rule_set="<set>"}
 				unless on (service, signal) (onefiveten:member_located:ratio{rule_set="<set>"} offset <E>)
+				unless on (service, signal) (onefiveten:service_located:sum{rule_set="<set>"} offset <E>)
 			)`,
 	}
 }

@@ -115,7 +115,7 @@ func (t scrapedSet) words(tick, keep time.Duration) *strings.Replacer {
 		source, anomalies = `onefiveten:probe_anomaly:bool{rule_set="<set>"}`, `sum_over_time(<source>[<window>])`
 	}
 	plain := []string{
-		"<set>", t.name(), "<class>", t.class, "<E>", model.Duration(tick).String(), "<gap>", gap.String(), "<carry>", carry.String(),
+		"<set>", t.name(), "<class>", t.class, "<E>", model.Duration(tick).String(), "<twice>", holding(2, tick), "<gap>", gap.String(), "<carry>", carry.String(),
 		"<dimensions>", strings.Join(t.dimensions, ","), "<by>", strings.Join(t.dimensions, ", "),
 		"<slots>", fmt.Sprint(slots), "<window>", holding(slots+1, tick), "<baseline>", holding(int(t.baseline/tick), tick),
 	}

@@ -38,9 +38,9 @@ func (t set) further() []string {
 }
 
 // words are what stands for the set in the expressions.
-func (t set) words(every string, keep time.Duration) *strings.Replacer {
+func (t set) words(every, keep time.Duration) *strings.Replacer {
 	gap, carry := carried(keep)
-	return strings.NewReplacer("<set>", t.name(), "<class>", t.class, "<E>", every, "<gap>", gap.String(), "<carry>", carry.String(),
+	return strings.NewReplacer("<set>", t.name(), "<class>", t.class, "<E>", model.Duration(every).String(), "<twice>", holding(2, every), "<gap>", gap.String(), "<carry>", carry.String(),
 		"<dimensions>", strings.Join(t.dimensions, ","), "<by>", strings.Join(t.dimensions, ", "))
 }
 
@@ -54,7 +54,7 @@ func (s Spec) group(t set) group {
 		comment: fmt.Sprintf("Services of severity %s, located by %s.", t.class, strings.Join(t.dimensions, ", ")),
 		rules:   append(t.records(), t.alerts(keep, s.differ(), s.disagree())...),
 	}
-	return g.filled(t.name(), t.words(s.Prometheus.Evaluation.Interval.String(), keep))
+	return g.filled(t.name(), t.words(time.Duration(s.Prometheus.Evaluation.Interval), keep))
 }
 
 // filled puts the words of a set in their places.
