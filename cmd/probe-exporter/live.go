@@ -225,44 +225,62 @@ func (l *live) clock(ctx context.Context) {
 // longest is how long all signals together are asked at most.
 const longest = 30 * time.Second
 
-// reply is what one signal is answered.
+// reply is what one question of a signal is answered.
 type reply struct {
-	points []promapi.Point
-	err    error
+	signal    int    // its place in the configuration
+	key, text string // of the question: expr, or traffic beside it
+	points    []promapi.Point
+	err       error
 }
 
 // signals asks each entry once, as many at a time as the exporter does, and looks at
 // the answers.
 func (l *live) signals(ctx context.Context) {
-	for i, got := range l.ask(ctx) {
+	for _, got := range l.ask(ctx) {
 		finding := func(into *config.Mistakes) func(path, text string) {
 			return func(path, text string) {
-				*into = append(*into, l.settings.places.Mistake(fmt.Sprintf("signals[%d].%s", i, path), config.Masked(text)))
+				*into = append(*into, l.settings.places.Mistake(fmt.Sprintf("signals[%d].%s", got.signal, path), config.Masked(text)))
 			}
 		}
 		wrong, unwise := finding(&l.wrong), finding(&l.unwise)
+		look := l.settings.CheckAnswer
+		if got.key == "traffic" {
+			look = l.settings.CheckTraffic
+		}
 		switch {
 		case errors.Is(got.err, promapi.ErrQuestion):
-			wrong("expr", got.err.Error())
+			wrong(got.key, got.err.Error())
 		case got.err != nil:
-			unwise("expr", got.err.Error())
+			unwise(got.key, got.err.Error())
 		default:
-			l.settings.CheckAnswer(i, got.points, wrong, unwise)
+			look(got.signal, got.points, wrong, unwise)
 		}
 	}
 }
 
-// ask gives the answer of each signal.
+// questions are those of all signals, in their order.
+func (l *live) questions() []reply {
+	var all []reply
+	for i, q := range l.settings.Signals {
+		all = append(all, reply{signal: i, key: "expr", text: q.Expr})
+		if q.Traffic != "" {
+			all = append(all, reply{signal: i, key: "traffic", text: q.Traffic})
+		}
+	}
+	return all
+}
+
+// ask gives the answer to each question.
 func (l *live) ask(ctx context.Context) []reply {
 	ctx, cancel := context.WithTimeoutCause(ctx, longest, fmt.Errorf("no answer within %s, which all signals have together: %w", longest, context.DeadlineExceeded))
 	defer cancel()
-	all, places := make([]reply, len(l.settings.Signals)), make(chan struct{}, l.settings.Prometheus.Concurrency)
+	all, places := l.questions(), make(chan struct{}, l.settings.Prometheus.Concurrency)
 	var open sync.WaitGroup
-	for i, q := range l.settings.Signals {
+	for i, q := range all {
 		places <- struct{}{}
 		open.Go(func() {
 			defer func() { <-places }()
-			all[i].points, all[i].err = l.client.Query(ctx, q.Expr)
+			all[i].points, all[i].err = l.client.Query(ctx, q.text)
 		})
 	}
 	open.Wait()

@@ -105,6 +105,47 @@ func TestCheck_AsksEachSignalOnce(t *testing.T) {
 	}
 }
 
+// TestCheck_AsksForTheTrafficBesideEachSignal: what is wrong with it would take the
+// place of a fault away, and nobody would be told.
+func TestCheck_AsksForTheTrafficBesideEachSignal(t *testing.T) {
+	const traffic = "sum by (node) (rate(requests_total[1m]))"
+	for name, c := range map[string]struct {
+		status         int
+		answer         string
+		wrong, warning string
+	}{
+		"good":        {200, holding(`"node":"n1"`, "5"), "", ""},
+		"a bad query": {422, `{"status":"error","errorType":"execution","error":"many-to-many"}`, "FILE:11: signals[0].traffic: asking http://127.0.0.1:", ""},
+		"labels":      {200, holding(`"pod":"p"`, "5"), `FILE:11: signals[0].traffic: got a series with the label "pod"`, ""},
+		"away":        {503, "no", "", "FILE:11: signals[0].traffic: warning: asking http://127.0.0.1:"},
+		"nothing":     {200, `{"status":"success","data":{"resultType":"vector","result":[]}}`, "", "FILE:11: signals[0].traffic: warning: got 0 series, want 1 to max_series of 1000 now: faults are located without it"},
+		"below 0":     {200, holding(`"node":"n1"`, "-1"), "", `FILE:11: signals[0].traffic: warning: got the value -1 for {`},
+	} {
+		var values http.Handler
+		address := site(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.FormValue("query") != traffic {
+				values.ServeHTTP(w, r)
+				return
+			}
+			w.WriteHeader(c.status)
+			fmt.Fprint(w, c.answer)
+		})
+		file := write(t, strings.NewReplacer(
+			"HOST", "127.0.0.1:1", `url: "ASKED"`, `timeout: 500ms, url: "http://`+address+`"`, "timeout: 500ms}, eval", "timeout: 400ms}, eval",
+			"unit: items", "unit: items, traffic: '"+traffic+"'",
+		).Replace(queued))
+		values = answering(t, file, 200, holding(`"node":"n1"`, ".5"), 0)
+		code, stdout, stderr := call(t, "check", "--config.file="+file)
+		stdout, stderr = strings.ReplaceAll(stdout, file, "FILE"), strings.ReplaceAll(stderr, file, "FILE")
+		if (code != 0) != (c.wrong != "") || !strings.Contains(stderr, c.wrong) {
+			t.Errorf("%s: ended with %d: %s\nwant %s", name, code, stderr, c.wrong)
+		}
+		if got := strings.Count(stdout, "warning: "); !strings.Contains(stdout, c.warning) || (got == 1) != (c.warning != "") || got > 1 {
+			t.Errorf("%s: told %d warnings: %s\nwant %s", name, got, stdout, c.warning)
+		}
+	}
+}
+
 // A Prometheus whose address holds a password is no reason to show that.
 func TestSource_ErrorsShowNoPassword(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
