@@ -22,13 +22,18 @@ type Living struct {
 func (l Living) Told() bool { return l != Living{} }
 
 // Again reckons the bounds once more with the timing that a system has in fact. The
-// caps are those that were proved: the exporter and the rules run with them. Refused
-// is only what can never fire any more; what is over its target Broken tells.
+// caps are those that were proved: the exporter and the rules run with them. What is
+// over its target Broken tells. Refused, without a sum, is what the rules of backend
+// promql cannot judge at that interval of scrapes.
 func (s Spec) Again(l Living, proved []Bound) []Bound {
 	s.Prometheus, s.Alertmanager = l.prometheus(s.Prometheus), l.alertmanager(s.Alertmanager)
 	again := make([]Bound, len(proved))
 	for i, b := range proved {
 		c := b.chain
+		if text := c.misread(s); text != "" {
+			again[i] = Bound{Service: b.Service, Signal: b.Signal, Mode: b.Mode, Probe: b.Probe, Target: b.Target, Cap: b.Cap, Refusal: text, path: b.path, service: b.service, chain: c}
+			continue
+		}
 		c.spec = s
 		again[i] = c.bound()
 		again[i].path, again[i].service = b.path, b.service
@@ -37,6 +42,18 @@ func (s Spec) Again(l Living, proved []Bound) []Bound {
 		}
 	}
 	return again
+}
+
+// misread tells that the windows of a signal hold other samples than were proved. Of
+// backend promql they are ranges of so many scrapes: at another interval of these n
+// and m would be others, and the divisor and the baseline of the rules would not.
+func (c chain) misread(living Spec) string {
+	was, now := c.spec.Prometheus.Scrape.Interval, living.Prometheus.Scrape.Interval
+	if !c.scraped() || was == now {
+		return ""
+	}
+	return fmt.Sprintf("%s is scraped every %s, and the windows of backend promql are written for scrapes every %s: no bound holds; make the two equal, and write the rules anew where prometheus.scrape.interval changes",
+		c.sampler(), span(time.Duration(now)), span(time.Duration(was)))
 }
 
 // prometheus is p with what is known of the one that runs.

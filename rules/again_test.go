@@ -98,14 +98,26 @@ func TestBroken_NamesWhatHasGrownMostFirst(t *testing.T) {
 	}
 }
 
-// Where scrapes take the samples, slower ones leave too few in the window.
-func TestBroken_TellsWhatCanNeverFireAnyMore(t *testing.T) {
-	s := shop(timed{5, 2, 5, 1, 0})
-	s.Backend = PromQL
+// TestAgain_WindowsOfPromQLHoldNoOtherScrapes: faster or slower, the rules that are
+// loaded count other samples than were proved, and there is no bound to be told.
+func TestAgain_WindowsOfPromQLHoldNoOtherScrapes(t *testing.T) {
+	s := scraping(shop(timed{5, 2, 5, 1, 0}))
 	proved := Prove(s)
-	var got string
-	Broken(proved, s.Again(Living{Scrape: told(2 * time.Minute)}, proved), func(_, text string) { got = text })
-	if !strings.HasPrefix(got, `service "shop", signal availability: as the system runs, probe "shop-nodes" can never fire: `) {
-		t.Errorf("got %q", got)
+	for _, scrape := range []float64{1, 4, 6, 120} {
+		again := s.Again(Living{Scrape: told(dur(scrape)), GroupWait: told(time.Second)}, proved)
+		for i, b := range again {
+			if b.Total != 0 || b.Samples != 0 || len(b.Terms) != 0 || b.Refusal == "" || b.Service != proved[i].Service || b.Signal != proved[i].Signal {
+				t.Errorf("every %vs: got %+v, want no figures of %s", scrape, b, proved[i].Signal)
+			}
+		}
+		told := map[string]string{}
+		Broken(proved, again, func(path, text string) { told[path] = text })
+		want := fmt.Sprintf(`service "shop", signal availability: as the system runs, probe "shop-nodes" is scraped every %vs, and the windows of backend promql are written for scrapes every 5s: no bound holds; make the two equal, and write the rules anew where prometheus.scrape.interval changes`, scrape)
+		if got := told["services[0].signals.availability"]; got != want || len(told) != len(proved) {
+			t.Errorf("\n got %q\nwant %q", told, want)
+		}
+		if row := strings.Split(Rows(again), "\n")[1]; !strings.HasSuffix(strings.TrimSpace(row), "60s     -      -  -  0.5  -") {
+			t.Errorf("got the row %q", row)
+		}
 	}
 }

@@ -49,7 +49,10 @@ func (b Bound) sampler() string {
 
 // figures are the cells from BOUND on.
 func (b Bound) figures() string {
-	if b.Total == 0 {
+	switch {
+	case b.Samples == 0: // what the system counts is not what was proved
+		return fmt.Sprintf("-\t-\t-\t%v\t-\t", b.Cap)
+	case b.Total == 0:
 		return fmt.Sprintf("never\t%d\t-\t%v\t-\t", b.Samples, b.Cap)
 	}
 	found := "-"
