@@ -19,6 +19,9 @@ const ours = "onefiveten:"
 // of it.
 const near = .8
 
+// sampled is the record that is a sample itself, one for each evaluation (DETECTION 6.4).
+const sampled = "onefiveten:probe_duration_seconds:success"
+
 // Group is one rule group: of a file, or as a server has loaded it.
 type Group struct {
 	File, Name string
@@ -114,6 +117,8 @@ func (f *findings) pace(w, g Group, delay time.Duration) {
 	switch {
 	case g.Interval > w.Interval:
 		f.wrong("prometheus.evaluation.interval", at+fmt.Sprintf("is evaluated every %s, reckoned with %s: the bounds are too short", g.Interval, w.Interval))
+	case g.Interval < w.Interval && slices.ContainsFunc(w.Rules, func(r Rule) bool { return r.Name == sampled }):
+		f.wrong("prometheus.evaluation.interval", at+fmt.Sprintf("is evaluated every %s, reckoned with %s: it takes a sample of each latency at every evaluation, and its windows hold other ones than were proved", g.Interval, w.Interval))
 	case g.Interval < w.Interval:
 		f.unwise("prometheus.evaluation.interval", at+fmt.Sprintf("is evaluated every %s, reckoned with %s: the bounds are longer than need be", g.Interval, w.Interval))
 	}
