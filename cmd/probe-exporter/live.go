@@ -152,18 +152,23 @@ func (l *live) times(t promapi.Target) {
 	for _, c := range []struct {
 		path      string
 		got, want time.Duration
+		windows   bool // are made of it
 	}{
-		{"prometheus.scrape.interval", t.Interval, time.Duration(scrape.Interval)},
-		{"prometheus.scrape.timeout", t.Timeout, scrape.Wait()},
+		{"prometheus.scrape.interval", t.Interval, time.Duration(scrape.Interval), l.spec.Backend == rules.PromQL},
+		{"prometheus.scrape.timeout", t.Timeout, scrape.Wait(), false},
 	} {
 		if c.got == c.want || c.got == 0 {
 			continue
 		}
 		m := l.settings.places.Mistake(c.path, fmt.Sprintf("reckons with %s, the job %q has %s", c.want, t.Job, c.got))
-		if c.got > c.want {
+		switch {
+		case c.windows:
+			m.Text += ": the windows of backend promql hold other samples than were proved"
+			l.wrong = append(l.wrong, m)
+		case c.got > c.want:
 			m.Text += ": the bounds are too short"
 			l.wrong = append(l.wrong, m)
-		} else {
+		default:
 			m.Text += ": the bounds are longer than need be"
 			l.unwise = append(l.unwise, m)
 		}

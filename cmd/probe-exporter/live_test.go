@@ -246,3 +246,31 @@ func TestCheck_TellsEachWayInWhichARunningSystemBreaksThePromise(t *testing.T) {
 		}
 	}
 }
+
+// TestCheck_WindowsOfPromQLAreOfOneInterval: under backend promql a faster scrape, or a
+// faster evaluation of a latency, is as wrong as a slower one, and no bound is told.
+func TestCheck_WindowsOfPromQLAreOfOneInterval(t *testing.T) {
+	text := strings.NewReplacer("HOST", "127.0.0.1:1", "interval: 1s, timeout: 500ms}, evaluation: {interval: 1s", "interval: 2s, timeout: 400ms}, evaluation: {interval: 2s").Replace(house)
+	file := write(t, text+"backend: promql\n")
+	for name, c := range map[string]struct {
+		path, old, by, wrong string
+		refused              int // bounds without a sum
+	}{
+		"as written":        {"rules", "", "", "", 0},
+		"faster scrapes":    {"targets", `"scrapeInterval":"2s"`, `"scrapeInterval":"1s"`, "prometheus.scrape.interval: reckons with 2s, the job \"p\" has 1s: the windows of backend promql hold other samples than were proved", 2},
+		"slower scrapes":    {"targets", `"scrapeInterval":"2s"`, `"scrapeInterval":"3s"`, "prometheus.scrape.interval: reckons with 2s, the job \"p\" has 3s: the windows of backend promql hold other samples than were proved", 2},
+		"faster evaluation": {"rules", `"interval":2`, `"interval":1`, "is evaluated every 1s, reckoned with 2s: it takes a sample of each latency at every evaluation", 0},
+	} {
+		sys := runs(t, file)
+		sys.paths[c.path] = strings.ReplaceAll(sys.paths[c.path], c.old, c.by)
+		url := sys.serve(t)
+		code, stdout, stderr := call(t, "check", "--config.file="+file, "--prometheus.url="+url, "--alertmanager.url="+url)
+		if (code != 0) != (c.wrong != "") || !strings.Contains(stderr, c.wrong) || strings.Count(stderr, ": no bound holds; ") != c.refused {
+			t.Errorf("%s: ended with %d: %s\nwant %s", name, code, stderr, c.wrong)
+		}
+		_, table, _ := strings.Cut(stdout, "\nAs the system runs:\n")
+		if got := strings.Count(table, "refused: "); got != c.refused {
+			t.Errorf("%s: got %d refused bounds, want %d: %s", name, got, c.refused, stdout)
+		}
+	}
+}
