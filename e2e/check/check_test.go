@@ -49,7 +49,7 @@ func TestCheck_TellsEachWayInWhichRealServersBreakThePromise(t *testing.T) {
 	for _, generation := range generations() {
 		t.Run(generation, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, generation)
+			w := newWorld(t, generation, "exporter")
 			w.becomesRight("all is as written")
 			_, right := w.check()
 			if len(right.Living) != 2 {
@@ -68,6 +68,34 @@ func TestCheck_TellsEachWayInWhichRealServersBreakThePromise(t *testing.T) {
 			w.am.Kill()
 			<-w.am.Done()
 			w.becomesWrong("Alertmanager is gone", "asking http://127.0.0.1:")
+			w.second.Kill()
+			<-w.second.Done()
+			w.becomesWrong("an observer is gone", `observers: "b" gives no results, onefiveten_observer_info is not there; seen: a`)
+		})
+	}
+}
+
+// TestCheck_HoldsRealServersAgainstWindowsOfPromQL: the rules judge there, and a faster
+// scrape breaks what was proved as much as a slower one.
+func TestCheck_HoldsRealServersAgainstWindowsOfPromQL(t *testing.T) {
+	for _, generation := range generations() {
+		t.Run(generation, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, generation, "promql")
+			w.becomesRight("all is as written")
+			const job, availability, latency = "- job_name: probes\n", "out/rules/onefiveten-page-node-availability-1m", "out/rules/onefiveten-page-node-latency-3m-40m"
+			const other = "the windows of backend promql hold other samples than were proved"
+			all := map[string]breach{
+				"scrapes are faster":        {"prometheus.yml", job, job + "  scrape_interval: 500ms\n", []string{other, "is scraped every 0.5s, and the windows of backend promql are written for scrapes every 1s: no bound holds"}},
+				"scrapes are slower":        {"prometheus.yml", job, job + "  scrape_interval: 2s\n", []string{other, "is scraped every 2s"}},
+				"a latency is judged often": {latency, "interval: 1s", "interval: 500ms", []string{"is evaluated every 500ms, reckoned with 1s: it takes a sample of each latency"}},
+				"a window is longer":        {availability, "[1m500ms]", "[2m500ms]", []string{"the rule onefiveten:fault_probability:ratio of the group \"onefiveten:page-node-availability-1m\" is not the one that was written"}},
+				"a group is missing":        {latency, "", "", []string{`the group "onefiveten:page-node-latency-3m-40m" is not loaded`}},
+			}
+			for _, name := range slices.Sorted(maps.Keys(all)) {
+				w.broken(name, all[name])
+			}
+			w.becomesRight("all was put back")
 			w.second.Kill()
 			<-w.second.Done()
 			w.becomesWrong("an observer is gone", `observers: "b" gives no results, onefiveten_observer_info is not there; seen: a`)

@@ -36,7 +36,7 @@ type world struct {
 	group                    process.Group
 }
 
-func newWorld(t *testing.T, generation string) *world {
+func newWorld(t *testing.T, generation, backend string) *world {
 	t.Helper()
 	parts, err := stack.Find(t.Context(), stack.Options{Which: generation})
 	if err != nil {
@@ -48,7 +48,7 @@ func newWorld(t *testing.T, generation string) *world {
 	}
 	t.Cleanup(w.shop.Close)
 	t.Cleanup(w.group.Close)
-	w.write("probe-exporter.yml", w.settings())
+	w.write("probe-exporter.yml", w.settings(backend))
 	w.write("heal.token", "secret")
 	if code, out := w.run("rules", "--output.dir="+w.file("out"), "--no-tests"); code != 0 {
 		t.Fatalf("probe-exporter rules ended with %d:\n%s", code, out)
@@ -77,20 +77,26 @@ func reserve(t *testing.T) *process.Port {
 	return p
 }
 
-// settings are those of both observers. The webhook is nobody's: nothing fires.
-func (w *world) settings() string {
+// settings are those of both observers. The webhook is nobody's: nothing fires. hold is
+// a key that backend promql does not have.
+func (w *world) settings(backend string) string {
+	window := "window: 40m, hold: 16m"
+	if backend == "promql" {
+		window = "window: 40m"
+	}
 	return fmt.Sprintf(`modules: {http: {prober: http, timeout: 400ms, http: {preferred_ip_protocol: ip4}}}
 prometheus:
   scrape: {interval: 1s, timeout: 400ms}
   evaluation: {interval: 1s, delay: 900ms}
 alertmanager: {group_interval: 10s, webhook: {url: "http://127.0.0.1:1/api/v1/alertmanager", credentials_file: %s}}
 observers: [a, b]
-baselines: {default: {window: 40m, hold: 16m, min_samples: 3}}
+backend: %s
+baselines: {default: {%s, min_samples: 3}}
 probes:
-- {name: nodes, service: shop, module: http, interval: 1s, targets: [{url: '%[2]s/1', labels: {node: n1}}, {url: '%[2]s/2', labels: {node: n2}}]}
+- {name: nodes, service: shop, module: http, interval: 1s, targets: [{url: '%[4]s/1', labels: {node: n1}}, {url: '%[4]s/2', labels: {node: n2}}]}
 services:
 - {name: shop, owner: team}
-`, w.file("heal.token"), w.shop.URL)
+`, w.file("heal.token"), backend, window, w.shop.URL)
 }
 
 // scraping is the configuration of Prometheus.
