@@ -34,7 +34,7 @@ type Scrape struct {
 // has reached its last rule, and the query offset of the server.
 type Evaluation struct {
 	Interval    model.Duration `yaml:"interval,omitempty"`
-	Delay       model.Duration `yaml:"delay,omitempty"`
+	Delay       model.Duration `yaml:"delay"`
 	QueryOffset model.Duration `yaml:"query_offset,omitempty"`
 }
 
@@ -45,8 +45,8 @@ type Alertmanager struct {
 	GroupWait     model.Duration `yaml:"group_wait,omitempty"`
 	GroupInterval model.Duration `yaml:"group_interval,omitempty"`
 	Peers         int            `yaml:"peers,omitempty"`
-	PeerTimeout   model.Duration `yaml:"peer_timeout,omitempty"`
-	Webhook       Webhook        `yaml:"webhook,omitempty"`
+	PeerTimeout   model.Duration `yaml:"peer_timeout"`
+	Webhook       Webhook        `yaml:"webhook"`
 }
 
 // Webhook is heal-receiver as Alertmanager sees it. An empty URL means that there
@@ -54,8 +54,8 @@ type Alertmanager struct {
 // into the route as it stands, relative to Alertmanager's own configuration;
 // empty means no authorization. Delay is the longest time of one delivery.
 type Webhook struct {
-	URL             string         `yaml:"url,omitempty"`
-	CredentialsFile string         `yaml:"credentials_file,omitempty"`
+	URL             string         `yaml:"url"`
+	CredentialsFile string         `yaml:"credentials_file"`
 	Delay           model.Duration `yaml:"delay,omitempty"`
 }
 
