@@ -338,6 +338,36 @@ func TestConfig_ShowsNoSecret(t *testing.T) {
 	}
 }
 
+// TestConfig_WhatItShowsLoadsAlike: what is 0 or empty by intention, where something else
+// is the default, is shown.
+func TestConfig_WhatItShowsLoadsAlike(t *testing.T) {
+	const text = `modules: {tcp: {prober: tcp, timeout: 500ms}}
+prometheus: {scrape: {interval: 5s, timeout: 1s}, evaluation: {interval: 5s, delay: 0s}}
+alertmanager: {peers: 2, peer_timeout: 0s, webhook: {url: '', credentials_file: ''}}
+observers: [a]
+probes: [{name: shop-entry, service: shop, module: tcp, role: entry, interval: 5s, targets: [{url: "127.0.0.1:1"}]}]
+services: [{name: shop, owner: team-shop}]
+`
+	for _, webhook := range []string{"{url: '', credentials_file: ''}", "{url: ''}", "{credentials_file: ''}", "{}"} {
+		first, err := load(files{file: write(t, strings.Replace(text, "{url: '', credentials_file: ''}", webhook, 1))}, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := first.shown()
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, _, _ = bytes.Cut(page, []byte("---\n")) // the windows in force
+		second, err := load(files{file: write(t, string(page))}, "a")
+		if err != nil {
+			t.Fatalf("%v:\n%s", err, page)
+		}
+		if diff := cmp.Diff(first.spec(), second.spec()); diff != "" {
+			t.Errorf("%s: what is shown is another configuration (-first +second):\n%s\n%s", webhook, diff, page)
+		}
+	}
+}
+
 // What is sent for a token, and the token in the address of a list.
 func TestConfig_ShowsNoSecretOfALibrary(t *testing.T) {
 	oauth := `{oauth2: {client_id: c, client_secret: topsecret, token_url: "http://127.0.0.1:1/t", endpoint_params: {password: topsecret, n: "1"}}}`
