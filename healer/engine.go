@@ -59,7 +59,7 @@ type Engine struct {
 	shared   map[string]*sharedReading     // newest reading by source
 	troubled map[Code]time.Time            // when people heard last of trouble that stops everything
 
-	listens attention // of one loop alone
+	listens map[string]attention // by source; of one loop alone
 }
 
 // Times of the engine's own loops.

@@ -22,8 +22,9 @@ func barks(alerts []Alert) bool {
 	return slices.ContainsFunc(alerts, func(a Alert) bool { return a.Firing && a.Labels["alertname"] == alertWatchdog })
 }
 
-// attention is how long this process has listened without a gap: it cannot tell a
-// silence from its own absence.
+// attention is how long this process has listened to one source without a gap: it
+// cannot tell a silence from its own absence, nor from a time in which a reload had
+// not named the source yet.
 type attention struct{ since, last time.Time }
 
 // inattentive is the longest pause between two looks after which it was listening
@@ -46,7 +47,7 @@ func (d desk) listen(v *Vigil, since time.Time) {
 	missed := v.Now.Sub(latest(p.SeenAt, since))
 	switch silent := !p.SilentAt.IsZero(); {
 	case silent && !p.SeenAt.Before(p.SilentAt):
-		d.announce(v, "tell", watchdogBack, fmt.Sprintf("the Watchdog of Alertmanager %s is back, %s after it was missed", p.Source, v.Now.Sub(p.SilentAt).Round(time.Second)))
+		d.announce(v, "tell", watchdogBack, back(v.Pulse))
 		p.SilentAt, p.SaidAt = time.Time{}, time.Time{}
 	case silent && v.Now.Sub(p.SaidAt) >= w.Remind:
 		d.announce(v, "reminder", watchdogSilent, silence(*p))
@@ -64,6 +65,12 @@ func silence(p Pulse) string {
 		said = "came last at " + stamp(p.SeenAt)
 	}
 	return fmt.Sprintf("the Watchdog of Alertmanager %s %s: alerts may not arrive, and then nothing is healed; look at Prometheus, at Alertmanager, and at its route to heal-receiver", p.Source, said)
+}
+
+// back says in words that it comes again. Like silence it names its instants, since
+// messages that could not be delivered at once may arrive in another order.
+func back(p Pulse) string {
+	return fmt.Sprintf("the Watchdog of Alertmanager %s is back: it came at %s, and had been missed since %s", p.Source, stamp(p.SeenAt), stamp(p.SilentAt))
 }
 
 // announce puts one message to each contact of the watchdog into the outbox. The
@@ -96,21 +103,30 @@ func (e *Engine) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.listens = e.listens.at(time.Now().Round(0).Add(e.Store.Behind()))
+	now := time.Now().Round(0).Add(e.Store.Behind())
+	before := e.listens
+	e.listens = map[string]attention{} // a source that has left is forgotten
 	var all error
 	for _, source := range slices.Sorted(maps.Keys(known)) {
-		look := Vigil{Now: e.listens.last, Pulse: known[source]}
-		if e.desk().listen(&look, e.listens.since); look.Pulse == known[source] {
-			continue
-		}
-		since := e.listens.since
-		if err := e.Store.Pulse(ctx, source, func(v *Vigil) { e.desk().listen(v, since) }); err != nil {
-			e.listens = attention{} // who cannot write could not take notifications either
+		listens := before[source].at(now)
+		if err := e.hear(ctx, known[source], listens); err != nil {
+			listens = attention{} // who cannot write could not take notifications either
 			all = errors.Join(all, fmt.Errorf("tell that the Watchdog of source %s is missed or back: %w", source, err))
 		}
-		e.kick()
+		e.listens[source] = listens
 	}
 	return all
+}
+
+// hear writes what there is to say of one source, if anything, and wakes who
+// delivers it.
+func (e *Engine) hear(ctx context.Context, known Pulse, listens attention) error {
+	look := Vigil{Now: listens.last, Pulse: known}
+	if e.desk().listen(&look, listens.since); look.Pulse == known {
+		return nil
+	}
+	defer e.kick()
+	return e.Store.Pulse(ctx, known.Source, func(v *Vigil) { e.desk().listen(v, listens.since) })
 }
 
 // pulses are those of the sources that are configured; one of which nothing is

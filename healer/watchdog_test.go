@@ -125,6 +125,115 @@ func TestAJournalThatFailsMakesNoSilence(t *testing.T) {
 	})
 }
 
+// A source that a reload brings has its time from then on, however long the process
+// runs already; one that it takes away is nobody's silence.
+func TestASourceThatAReloadBringsHasItsTime(t *testing.T) {
+	inShop(t, shopWith(t, watching, impatience), func(s *shop) {
+		s.set(func() { s.away = true })
+		began := time.Now()
+		s.wait(time.Hour)
+		s.set(func() { s.away = false })
+		s.wait(2*time.Minute + 50*time.Second)
+		if got := s.heard(began); got != "" {
+			t.Fatalf("within its time people hear %s", got)
+		}
+		s.wait(15 * time.Second)
+		if got := s.heard(began); got != "1h3m0s tell watchdog_silent" {
+			t.Errorf("people heard %q", got)
+		}
+	})
+}
+
+// The default lets notifications be lost: twice in a row, and the start of another
+// Alertmanager that has to be told first.
+func TestFewLostWatchdogsAreNoSilence(t *testing.T) {
+	inShop(t, shopWith(t, watching, "escalate: { to: [duty] }\n"), func(s *shop) {
+		began := time.Now()
+		s.bark(3)
+		for _, gap := range []time.Duration{2 * time.Minute, 3 * time.Minute, 4*time.Minute + 59*time.Second} {
+			s.wait(gap - time.Minute) // bark waits for one itself
+			s.bark(2)
+		}
+		if got := s.heard(began); got != "" {
+			t.Errorf("people heard %q", got)
+		}
+	})
+}
+
+// A reload that shortens the time counts at once, and one that names others tells
+// them from then on; who is told of the silence late is told of its end as well.
+func TestAReloadOfTheWatchdogHoldsFromTheNextLookOn(t *testing.T) {
+	patient := shopWith(t, watching, "escalate: { to: [duty], remind: 10m }\nwatchdog: { within: 1h }\n")
+	other := shopWith(t, watching, "escalate: { to: [duty], remind: 10m }\nwatchdog: { within: 3m, to: [oncall] }\n")
+	inShop(t, patient, func(s *shop) {
+		began := time.Now()
+		s.bark(1)
+		s.wait(10 * time.Minute)
+		if got := s.heard(began); got != "" {
+			t.Fatalf("people heard %q", got)
+		}
+		s.set(func() { s.book = other })
+		s.wait(look + time.Second)
+		s.set(func() { s.book = patient })
+		s.bark(1)
+		var to []string
+		for _, m := range s.sent {
+			to = append(to, m.Sink)
+		}
+		if got := s.heard(began) + " " + strings.Join(to, ","); got != "11m0s tell watchdog_silent, 11m0s tell watchdog_back oncall,duty" {
+			t.Errorf("people heard %q", got)
+		}
+	})
+}
+
+// What cannot be delivered is tried again, and may come after what was said later: each
+// word names the instants of which it tells.
+func TestASilenceThatCannotBeToldIsToldLaterWithItsInstants(t *testing.T) {
+	inShop(t, shopWith(t, watching, impatience), func(s *shop) {
+		began := time.Now()
+		s.bark(1)
+		s.set(func() { s.sinkErr = errors.New("refused") })
+		s.wait(7 * time.Minute)
+		s.bark(1)
+		tried := len(s.sent)
+		s.set(func() { s.sinkErr = nil })
+		s.wait(time.Minute + 30*time.Second)
+		var words string
+		for _, m := range s.sent[tried:] {
+			words += m.Body + "\n"
+		}
+		for _, want := range []string{"came last at " + stamp(began), "it came at " + stamp(began.Add(8*time.Minute)), "had been missed since " + stamp(began.Add(3*time.Minute))} {
+			if strings.Count(words, want) != 1 {
+				t.Errorf("people heard\n%swant once %q", words, want)
+			}
+		}
+	})
+}
+
+// The duplicates of Alertmanager's peers, and what one of them says to be over, end
+// no silence and begin none.
+func TestPeersThatSayTheSameOrThatItIsOverChangeNothing(t *testing.T) {
+	inShop(t, shopWith(t, watching, impatience), func(s *shop) {
+		began := time.Now()
+		for range 10 {
+			s.alert("Watchdog", "service", "")
+			s.alert("Watchdog", "service", "")
+			s.resolve()
+			s.wait(time.Minute)
+		}
+		if got := s.heard(began); got != "" {
+			t.Fatalf("people heard %q", got)
+		}
+		for range 3 {
+			s.resolve()
+			s.wait(time.Minute)
+		}
+		if got := s.heard(began); got != "12m0s tell watchdog_silent" {
+			t.Errorf("people heard %q", got)
+		}
+	})
+}
+
 func TestNobodyWatchesWhereItIsSwitchedOff(t *testing.T) {
 	inShop(t, shopWith(t), func(s *shop) {
 		s.wait(30 * time.Minute)
