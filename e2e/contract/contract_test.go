@@ -20,6 +20,7 @@ import (
 	"github.com/onefiveten/onefiveten/healer/journal"
 	"github.com/onefiveten/onefiveten/healer/plan"
 	"github.com/onefiveten/onefiveten/rules"
+	"github.com/onefiveten/onefiveten/sigma"
 )
 
 const settings = `
@@ -30,6 +31,18 @@ services:
 scenarios:
 - {name: bad-node, match: ['service="shop"'], owner: team, severity: P1, ladders: {node: []}}
 `
+
+// shop is the least that promises anything: rules are written for services alone.
+func shop() rules.Spec {
+	fault := sigma.Fault{Window: time.Minute, Floor: .05, Cap: .1, MinAnomalies: 2, K: 3, Clear: 3}
+	spec := rules.Spec{Prometheus: rules.DefaultPrometheus(), Alertmanager: rules.DefaultAlertmanager(), Observers: []string{"a"}}
+	spec.Services = []rules.Service{{
+		Name: "shop", Severity: "page", Dimensions: []string{"node"}, Detect: 2 * time.Minute, Locate: 5 * time.Minute, Recover: 10 * time.Minute,
+		Signals: []rules.Signal{{Name: "availability", Mode: "page", Fault: fault}},
+		Probes:  []rules.Probe{{Name: "shop-nodes", Role: "node", Interval: 5 * time.Second, Timeout: time.Second}},
+	}}
+	return spec
+}
 
 func book(t *testing.T) *plan.Book {
 	t.Helper()

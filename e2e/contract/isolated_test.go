@@ -28,8 +28,7 @@ func (halfRead) Mitigations(context.Context, string) ([]healer.Mitigation, error
 // read what is isolated.
 func TestContract_WhoTellsOfIncidentsHasReadWhatIsIsolated(t *testing.T) {
 	const heard, isolated = "heal_incidents", "heal_isolated"
-	spec := rules.Spec{Prometheus: rules.DefaultPrometheus(), Alertmanager: rules.DefaultAlertmanager(), Observers: []string{"a"}}
-	files, _, err := rules.Generate(spec)
+	files, _, err := rules.Generate(shop())
 	if err != nil {
 		t.Fatal(err)
 	}

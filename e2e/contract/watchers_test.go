@@ -23,7 +23,7 @@ func page(t *testing.T) string {
 
 func watchers(t *testing.T) string {
 	t.Helper()
-	files, _, err := rules.Generate(rules.Spec{Prometheus: rules.DefaultPrometheus(), Alertmanager: rules.DefaultAlertmanager(), Observers: []string{"a"}})
+	files, _, err := rules.Generate(shop())
 	if err != nil {
 		t.Fatal(err)
 	}
