@@ -1,6 +1,7 @@
 package way_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/onefiveten/onefiveten/demo/process"
 	"github.com/onefiveten/onefiveten/demo/stack"
+	"github.com/onefiveten/onefiveten/rules"
 )
 
 // fence is a block of code in Markdown, inside a list or not.
@@ -168,14 +170,18 @@ func TestReadme_ItsCommandsWorkInTheirOrderAndItsConfigurationLoads(t *testing.T
 	if err := os.WriteFile(filepath.Join(r.dir, "prometheus.yml"), []byte(shown[0]), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	written, err := filepath.Glob(filepath.Join(r.dir, "rules.d", filepath.FromSlash(rules.RulesGlob)))
+	if err != nil || len(written) < 2 {
+		t.Fatalf("got the rule files %q (%v), want one for each rule set and the watchers", written, err)
+	}
 	for _, generation := range []string{"build", "debian"} {
 		parts, err := stack.Find(t.Context(), stack.Options{Which: generation})
 		if err != nil {
 			t.Fatal(err)
 		}
 		out, err := exec.CommandContext(t.Context(), parts.Promtool.Path, "check", "config", filepath.Join(r.dir, "prometheus.yml")).CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "2 rule files found") {
-			t.Errorf("promtool %s check config: %v\n%s\nwant a valid file with the two rule files that were written\n%s", parts.Promtool.Version, err, out, shown[0])
+		if err != nil || !strings.Contains(string(out), fmt.Sprintf(": %d rule files found", len(written))) {
+			t.Errorf("promtool %s check config: %v\n%s\nwant a valid file with the %d rule files that were written\n%s", parts.Promtool.Version, err, out, len(written), shown[0])
 		}
 		route := filepath.Join(r.dir, "rules.d", "alertmanager", "alertmanager.example.yml")
 		if out, err := exec.CommandContext(t.Context(), parts.Amtool.Path, "check-config", route).CombinedOutput(); err != nil {
