@@ -8,9 +8,9 @@ type Promise struct {
 	Annotations []string
 }
 
-// Contract is read by tests of both programs; neither imports the other. It lists the alerts with heal="true" and what the receiver may read from
-// each. It is the one place where the two ends meet: a test holds the generated
-// rules against it, and one of the receiver holds the receiver.
+// Contract lists the alerts with heal="true" and what the receiver may read from
+// each. It is the one place where the two programs meet, since neither imports the
+// other: a test holds the generated rules against it, another one the receiver.
 func Contract() []Promise {
 	who := []string{"service", "owner", "signal", "severity", "heal"}
 	return []Promise{

@@ -12,15 +12,21 @@
 // Where what stands:
 //
 //	spec.go      what is given, and its mistakes; settings.go two sections of it
-//	bound.go     the proof; refusal.go what to turn when it fails; table.go prints it
+//	bound.go     the proof; table.go prints it; again.go repeats it with living timing
+//	refusal.go   why a target cannot be kept, and what to turn; knob.go what can be turned
 //	reach.go     how far back an expression reads
 //	generate.go  which files there are; group.go and layout/ how they are written
-//	node.go      the rules of services with the dimension node
-//	watchers.go  the rules that watch the watchers
-//	receiver.go  those of them that watch heal-receiver
-//	contract.go  what heal-receiver may read from an alert
+//	set.go       the group of a severity and its dimensions
+//	votes.go     records: which member is bad; peers.go which value is unlike the others
+//	locate.go    records: where the fault lies
+//	promql.go    records of backend promql: the thresholds themselves
+//	alerts.go    detect, locate, recover, and what only people hear
+//	watchers.go  the rules that watch the watchers; receiver.go those for heal-receiver
+//	contract.go  what heal-receiver may read from an alert; raised.go every such alert
 //	route.go     the way from Alertmanager to heal-receiver
 //	ruletest/    unit tests of the rules
+//	lint/        the check of any rule file
+//	living/      what runs, compared with what was generated
 //
 // The rules of one set stand in one group, in the order in which they read each
 // other. A group per service would cost a rule of each kind per service; a second

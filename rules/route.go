@@ -24,16 +24,17 @@ People hear in one message of all that fires for a service. No inhibit rule does
 that: inhibition is global, and what heals would lose alerts or their end.
 `
 
-// The switch is sent once a minute: a tick comes every 30s, and of two ticks the
-// first is younger than repeat_interval. Equal intervals would let the clock's
-// jitter decide whether a tick is skipped, and one that is not a multiple of the
-// other is no accident here.
+// Watchdog is sent once a minute. Alertmanager repeats a notification at a tick of
+// group_interval, and only when repeat_interval is over: the tick after 30s is too
+// early, the one after 60s is not. Equal intervals would let the jitter of the clock
+// decide, so repeat_interval is no multiple of the tick.
 const (
 	watchdogTick   = "30s"
 	watchdogRepeat = "45s"
 )
 
-// routeFile holds no inhibit rule, and none may be added: see its head. It is the part to copy into an existing configuration.
+// routeFile is the part to copy into an existing configuration. It holds no inhibit
+// rule, and none may be added: its head says why.
 func (a Alertmanager) routeFile() ([]byte, error) {
 	head := routeHead
 	if !a.heals() {
