@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 const module = "github.com/onefiveten/onefiveten/"
@@ -132,6 +133,39 @@ func TestHouse_EveryRoomSaysWhatItIsFor(t *testing.T) {
 		if !documented[room] {
 			t.Errorf("package %s has no doc comment, or is gone", room)
 		}
+	}
+}
+
+// A room whose package comment lists its files lists all of them and no others: a
+// stranger looks there first.
+func TestHouse_ListsOfFilesAreRight(t *testing.T) {
+	listed, there := map[string]string{}, map[string][]string{}
+	forEachFile(t, func(name, room string, f *ast.File) {
+		there[room] = append(there[room], path.Base(name))
+		if _, list, found := strings.Cut(f.Doc.Text(), "Where what stands:"); found {
+			listed[room] = list
+		}
+	})
+	for room, list := range listed {
+		var named []string
+		for _, word := range strings.FieldsFunc(list, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",;:()", r) }) {
+			if strings.HasSuffix(word, ".go") {
+				named = append(named, word)
+			}
+		}
+		for _, file := range there[room] {
+			if file != "doc.go" && !slices.Contains(named, file) {
+				t.Errorf("%s: the list of files in its package comment lacks %s", room, file)
+			}
+		}
+		for _, file := range named {
+			if !slices.Contains(there[room], file) {
+				t.Errorf("%s: the list of files in its package comment has %s, which is not there", room, file)
+			}
+		}
+	}
+	if len(listed) == 0 {
+		t.Error("no package comment has a list of files")
 	}
 }
 

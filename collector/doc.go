@@ -18,6 +18,8 @@
 //
 //	settings.go   the configuration and its defaults; check.go its mistakes,
 //	              checkquery.go those of signals
+//	windows.go    what holds where a service says nothing: targets, windows, severities
+//	backend.go    what backend promql refuses, and the figures that its rules read
 //	collector.go  Apply: from settings to targets, keeping what may be kept
 //	discovery.go  targets from files and servers, read again and again
 //	lists.go      what those say: from a text to targets
@@ -29,7 +31,8 @@
 //	samples.go    the series that probers give, made fit for the page
 //	signals.go    signals of queries: their entries and series; asking.go when
 //	              each is asked
-//	answers.go    one answer: from elements to verdicts, and what is of no use
+//	answers.go    one answer: from elements to verdicts, and what is of no use;
+//	              traffic.go the answer that tells how much traffic members carry
 //	judge.go      what judges a series; peaks.go the greatest score of a while
 //	page.go       the page; columns.go its families, info.go those that change on
 //	              reload only
