@@ -2,9 +2,7 @@ package faults
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -207,42 +205,20 @@ func (h *house) healthy(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		found, err := h.found(ctx)
+		to, err := h.prometheus.Alertmanagers(ctx)
 		if err != nil {
 			return err
 		}
-		if len(points) == 1 && int(points[0].Value) == want && found {
+		if len(points) == 1 && int(points[0].Value) == want && len(to) > 0 {
 			return nil
 		}
 		if time.Now().After(last) {
-			return fmt.Errorf("waiting for all to be well: %s gives %v, want %d; Prometheus has found Alertmanager: %t; not within %s", query, points, want, found, warmUp)
+			return fmt.Errorf("waiting for all to be well: %s gives %v, want %d; Prometheus sends alerts to %v; not within %s", query, points, want, to, warmUp)
 		}
 		if err := until(ctx, time.Now().Add(look)); err != nil {
 			return err
 		}
 	}
-}
-
-// found tells whether Prometheus knows where to send alerts.
-func (h *house) found(ctx context.Context) (bool, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.ports.prometheus.URL()+"/api/v1/alertmanagers", nil)
-	if err != nil {
-		return false, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return false, fmt.Errorf("asking Prometheus for its Alertmanagers: %w", err)
-	}
-	defer resp.Body.Close()
-	var answer struct {
-		Data struct {
-			Active []any `json:"activeAlertmanagers"`
-		} `json:"data"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-		return false, fmt.Errorf("asking Prometheus for its Alertmanagers: got %s: %w", resp.Status, err)
-	}
-	return len(answer.Data.Active) > 0, nil
 }
 
 // bounds are those that the exporters tell, by service.
