@@ -46,7 +46,7 @@ func TestGather_IsReadFromTheLivingServersOrIsTheSafePause(t *testing.T) {
 		{"both are read", trigger, 200, route, "gather was read", 18 * time.Second},
 		{"no group holds a trigger", "", 200, route, "no rule group", gatherUnreadable},
 		{"no route leads to us", trigger, 200, "route: {receiver: people}", "no route leads", gatherUnreadable},
-		{"the status lies elsewhere", trigger, 302, route, "302 Found", gatherUnreadable},
+		{"the status leads elsewhere", trigger, 302, route, "it holds no configuration", gatherUnreadable},
 		{"the status is refused", trigger, 403, route, "403 Forbidden", gatherUnreadable},
 	} {
 		_, file := folder(t, "observe")

@@ -2,19 +2,17 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"time"
 
-	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/onefiveten/onefiveten/config"
 	"github.com/onefiveten/onefiveten/healer/plan"
+	"github.com/onefiveten/onefiveten/promapi"
 )
 
 // route is what of Alertmanager's routing tree tells how long a new group waits.
@@ -59,44 +57,25 @@ func (r *receiver) groupWait(ctx context.Context) (time.Duration, error) {
 
 // alertmanagerConfig asks the first peer that answers.
 func alertmanagerConfig(ctx context.Context, s plan.Server) (string, error) {
-	client, err := promconfig.NewClientFromConfig(s.HTTPConfig, "alertmanager")
-	if err != nil {
-		return "", err
-	}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // http_config may hold secrets
 	var causes []error
 	for _, base := range s.URLs {
-		text, err := statusOf(ctx, client, strings.TrimSuffix(base, "/")+"/api/v2/status")
+		status, err := statusOf(ctx, s, base)
 		if err == nil {
-			return text, nil
+			return status.Config, nil
 		}
 		causes = append(causes, err)
 	}
 	return "", errors.Join(causes...)
 }
 
-func statusOf(ctx context.Context, client *http.Client, url string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// statusOf asks one peer.
+func statusOf(ctx context.Context, s plan.Server, base string) (promapi.Status, error) {
+	client, err := promapi.NewAlertmanager(promapi.Settings{Name: config.Masked(base), URL: base, HTTPConfig: &s.HTTPConfig, Timeout: durationOf(s.Timeout)})
 	if err != nil {
-		return "", err
+		return promapi.Status{}, err
 	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	var status struct {
-		Config struct {
-			Original string `json:"original"`
-		} `json:"config"`
-	}
-	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s: got %s, want 200", url, resp.Status)
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&status); err != nil {
-		return "", fmt.Errorf("%s: %w", url, err)
-	}
-	return status.Config.Original, nil
+	defer client.Close()
+	return client.Status(ctx)
 }
 
 // groupWaitOf finds the routes that end at our webhook.
