@@ -107,9 +107,9 @@ func keyOf(labels map[string]string) string {
 	return text
 }
 
-// Apart gives the labels that tell two alerts for heal-receiver apart. Owner and
+// Identity names the labels by which two alerts for heal-receiver differ. Owner and
 // severity follow from the service and the alert.
-func (s Spec) Apart() []string {
+func (s Spec) Identity() []string {
 	all := []string{"alertname"}
 	for _, p := range Contract() {
 		all = append(append(all, p.Labels...), p.Sometimes...)

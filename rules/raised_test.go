@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-func TestAlerts_AreThoseOfTheContractAndDifferInWhatTellsThemApart(t *testing.T) {
+func TestAlerts_AreThoseOfTheContractAndDifferInTheirIdentity(t *testing.T) {
 	s := full()
 	promises := map[string]Promise{}
 	for _, p := range Contract() {
 		promises[p.Alert] = p
 	}
-	apart, seen, names := s.Apart(), map[string]bool{}, map[string]bool{}
+	identity, seen, names := s.Identity(), map[string]bool{}, map[string]bool{}
 	for _, alert := range s.Alerts() {
 		names[alert["alertname"]] = true
 		p, known := promises[alert["alertname"]]
@@ -26,11 +26,11 @@ func TestAlerts_AreThoseOfTheContractAndDifferInWhatTellsThemApart(t *testing.T)
 			}
 		}
 		key := ""
-		for _, name := range apart {
+		for _, name := range identity {
 			key += fmt.Sprintf("%q", alert[name])
 		}
 		if seen[key] {
-			t.Errorf("another alert has the same %v: %v", apart, alert)
+			t.Errorf("another alert has the same %v: %v", identity, alert)
 		}
 		seen[key] = true
 	}

@@ -19,7 +19,7 @@ func (c chain) never() string {
 	if c.given && c.free().met() {
 		return text + c.lowerCap()
 	}
-	return text + c.wider() + c.ways()
+	return text + c.wider() + c.waysOut()
 }
 
 // wider names the least fault window that is enough by itself; empty where none is.
@@ -44,16 +44,16 @@ func (c chain) refusal(m int) string {
 	switch {
 	case c.twice():
 		return fmt.Sprintf("probe %q runs every %s and is scraped every %s: backend promql judges what scrapes find, and would count one probe twice: %s",
-			c.probe, span(c.interval), span(c.tick()), c.ways())
+			c.probe, span(c.interval), span(c.tick()), c.waysOut())
 	case over && c.given && c.free().met():
 		return fmt.Sprintf("cap %v lets %s take %s from fault to webhook, over the target of %s: %s",
 			c.signal.Fault.Cap, c.sampler(), span(c.total(m)), span(c.target()), c.lowerCap())
 	case over:
 		return fmt.Sprintf("%s takes %s from fault to webhook at best, over the target of %s: %s",
-			c.sampler(), span(c.shortest()), span(c.target()), c.ways())
+			c.sampler(), span(c.shortest()), span(c.target()), c.waysOut())
 	case c.slow():
 		return fmt.Sprintf("%s gives a sample every %s, and two bad ones take too much of the target of %s: %s; or write min_anomalies: 1, and one lost packet is a fault",
-			c.sampler(), span(c.tick()), span(c.target()), c.ways())
+			c.sampler(), span(c.tick()), span(c.target()), c.waysOut())
 	}
 	return ""
 }
@@ -82,17 +82,17 @@ func (c chain) lowerCap() string {
 	return fmt.Sprintf("it may be %v at most; leave it out to have it solved", highest)
 }
 
-// ways names what leads out of a refusal. They are reckoned with the least cap that
+// waysOut names what leads out of a refusal. They are reckoned with the least cap that
 // there is, so that one that was written by hand stands in their way, unless it is not
 // what makes the bound too long.
-func (c chain) ways() string {
+func (c chain) waysOut() string {
 	if c.given && c.total(c.least()) <= c.target() {
 		if text, enough := c.fixed().advice(); enough {
 			return text
 		}
 	}
 	if c.given {
-		return "leave the cap out, and " + c.free().ways()
+		return "leave the cap out, and " + c.free().waysOut()
 	}
 	text, enough := c.advice()
 	switch later := c.later(); {

@@ -97,7 +97,7 @@ func (l *live) way(text string, where func(text string) config.Mistake) error {
 	c := l.spec.Alertmanager
 	found, wait := am.Check(living.Way{
 		Webhook: c.Webhook.URL, GroupWait: time.Duration(c.GroupWait), GroupInterval: time.Duration(c.GroupInterval),
-		Alerts: alerts, Apart: l.spec.Apart(),
+		Alerts: alerts, Identity: l.spec.Identity(),
 	})
 	l.report(append(dropped, found...), where)
 	l.now.GroupWait = wait

@@ -31,32 +31,33 @@ type Finding struct {
 // findings collects them.
 type findings []Finding
 
+// wrong adds what breaks a promise, unwise what is advice.
 func (f *findings) wrong(path, text string)  { *f = append(*f, Finding{true, path, text}) }
 func (f *findings) unwise(path, text string) { *f = append(*f, Finding{false, path, text}) }
 
-// of collects what is said of several things, so that it is said once for all.
-type of struct {
+// merged collects what is said of several things, so that it is said once for all.
+type merged struct {
 	said  []Finding
 	about map[Finding][]string
 }
 
 // say says something of one thing.
-func (o *of) say(thing string, f Finding) {
-	if o.about == nil {
-		o.about = map[Finding][]string{}
+func (m *merged) say(thing string, f Finding) {
+	if m.about == nil {
+		m.about = map[Finding][]string{}
 	}
-	if _, known := o.about[f]; !known {
-		o.said = append(o.said, f)
+	if _, known := m.about[f]; !known {
+		m.said = append(m.said, f)
 	}
-	o.about[f] = append(o.about[f], thing)
+	m.about[f] = append(m.about[f], thing)
 }
 
 // findings gives each once, with the things before it.
-func (o *of) findings() []Finding {
-	for i, f := range o.said {
-		things := slices.Sorted(slices.Values(o.about[f]))
-		o.said[i].Text = strings.Join(slices.Compact(things), ", ") + ": " + f.Text
+func (m *merged) findings() []Finding {
+	for i, f := range m.said {
+		things := slices.Sorted(slices.Values(m.about[f]))
+		m.said[i].Text = strings.Join(slices.Compact(things), ", ") + ": " + f.Text
 	}
-	slices.SortStableFunc(o.said, func(a, b Finding) int { return cmp.Compare(a.Path, b.Path) })
-	return o.said
+	slices.SortStableFunc(m.said, func(a, b Finding) int { return cmp.Compare(a.Path, b.Path) })
+	return m.said
 }

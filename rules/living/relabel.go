@@ -21,7 +21,7 @@ func Sent(alerts []map[string]string, external map[string]string, relabels strin
 		return nil, nil, err
 	}
 	var sent []map[string]string
-	dropped := &of{}
+	dropped := &merged{}
 	for _, alert := range alerts {
 		all := maps.Clone(external)
 		if all == nil {

@@ -232,8 +232,8 @@ func (r *route) under(above Hop) Hop {
 	return own
 }
 
-// Inhibitors names the rules of inhibition that can mute an alert, by their place.
-func (a *Alertmanager) Inhibitors(alert map[string]string) []string {
+// inhibitors names the rules of inhibition that can mute an alert, by their place.
+func (a *Alertmanager) inhibitors(alert map[string]string) []string {
 	var all []string
 	for i, r := range a.inhibits {
 		if r.target.matches(alert) {

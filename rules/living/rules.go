@@ -212,7 +212,7 @@ func differences(w, l Rule) []string {
 		all = append(all, fmt.Sprintf("it is %s", l.Name))
 	}
 	if want, got := canonical(w.Expr), canonical(l.Expr); want != got {
-		want, got = apart(want, got)
+		want, got = differing(want, got)
 		all = append(all, fmt.Sprintf("expr has %q, want %q", got, want))
 	}
 	for _, c := range []struct {
@@ -243,7 +243,7 @@ func texts(kind string, want, got map[string]string) []string {
 		case w == "":
 			out = append(out, fmt.Sprintf("the %s %s is one too many", kind, name))
 		default:
-			w, g = apart(w, g)
+			w, g = differing(w, g)
 			out = append(out, fmt.Sprintf("the %s %s has %q, want %q", kind, name, g, w))
 		}
 	}
@@ -260,11 +260,11 @@ func canonical(expr string) string {
 	return parsed.String()
 }
 
-// about is how many bytes are shown on both sides of a difference.
-const about = 30
+// shownAround is how many bytes are shown on both sides of a difference.
+const shownAround = 30
 
-// apart cuts two texts to where they differ.
-func apart(a, b string) (string, string) {
+// differing cuts two texts to where they differ.
+func differing(a, b string) (string, string) {
 	from := 0
 	for from < min(len(a), len(b)) && a[from] == b[from] {
 		from++
@@ -274,7 +274,7 @@ func apart(a, b string) (string, string) {
 		end++
 	}
 	cut := func(s string) string {
-		first, last := max(0, from-about), min(len(s), len(s)-end+about)
+		first, last := max(0, from-shownAround), min(len(s), len(s)-end+shownAround)
 		text := strings.ToValidUTF8(s[first:last], "")
 		if first > 0 {
 			text = "…" + text

@@ -110,7 +110,7 @@ func TestCompare_NamesWhatDiffers(t *testing.T) {
 
 func TestCompare_ShowsOfLongTextsWhereTheyDiffer(t *testing.T) {
 	long := strings.Repeat("ü", 100)
-	a, b := apart(long+"> 2"+long, long+"> 3"+long)
+	a, b := differing(long+"> 2"+long, long+"> 3"+long)
 	if want := "…" + strings.Repeat("ü", 14) + "> 2" + strings.Repeat("ü", 15) + "…"; a != want || b != strings.Replace(want, "2", "3", 1) {
 		t.Errorf("got %s and %s, want %s", a, b, want)
 	}

@@ -11,11 +11,11 @@ import (
 )
 
 // minFlush is the least time that Alertmanager gives a delivery, whatever
-// group_interval says; longest is from when on a repetition is too late to repair
-// anything that was lost.
+// group_interval says. A repetition after more than longestRepeat is too late to
+// repair anything that was lost.
 const (
-	minFlush = 10 * time.Second
-	longest  = 24 * time.Hour
+	minFlush      = 10 * time.Second
+	longestRepeat = 24 * time.Hour
 )
 
 // watchdog is the alert that always fires, and beat how far apart two of its
@@ -30,7 +30,7 @@ type Way struct {
 	Webhook                  string // its address
 	GroupWait, GroupInterval time.Duration
 	Alerts                   []map[string]string // labels of those that have to arrive, alertname among them
-	Apart                    []string            // labels that tell two of them apart
+	Identity                 []string            // names of the labels by which two of them differ
 }
 
 // Check looks whether every alert of the way arrives as promised, and gives the
@@ -40,11 +40,11 @@ func (a *Alertmanager) Check(w Way) ([]Finding, *time.Duration) {
 	if len(hooks) == 0 {
 		return []Finding{{true, "alertmanager.webhook.url", fmt.Sprintf("no receiver of Alertmanager has the webhook %s: want that of the generated route.yml", w.Webhook)}}, nil
 	}
-	all := &of{}
+	all := &merged{}
 	var wait *time.Duration
 	for _, alert := range w.Alerts {
 		name := alert["alertname"]
-		for _, by := range a.Inhibitors(alert) {
+		for _, by := range a.inhibitors(alert) {
 			all.say(name, Finding{true, "", by + " can mute it, and then neither it nor its end reaches heal-receiver: inhibition is global; group what people get instead"})
 		}
 		say := func(f Finding) { all.say(name, f) }
@@ -119,7 +119,7 @@ func (h Hop) look(w Way, say func(Finding)) time.Duration {
 		say(Finding{false, "alertmanager.group_interval", fmt.Sprintf("has a group_interval of %s, configured is %s: its end is told as much later or earlier", human(h.Interval), human(w.GroupInterval))})
 	}
 	h.times(say)
-	if h.Repeat > longest || h.Repeat < h.Interval {
+	if h.Repeat > longestRepeat || h.Repeat < h.Interval {
 		say(Finding{false, "", fmt.Sprintf("is repeated after %s, with a group_interval of %s: want 1h, which repairs what was lost and is no noise", human(h.Repeat), human(h.Interval))})
 	}
 	return h.grouping(w, say)
@@ -139,7 +139,7 @@ func (h Hop) times(say func(Finding)) {
 // there waits for that group's next flush.
 func (h Hop) grouping(w Way, say func(Finding)) time.Duration {
 	var missing []string
-	for _, name := range w.Apart {
+	for _, name := range w.Identity {
 		if !h.Alone && !slices.Contains(h.GroupBy, name) {
 			missing = append(missing, name)
 		}

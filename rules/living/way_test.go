@@ -30,7 +30,7 @@ func promised() Way {
 	}
 	return Way{
 		Webhook: "http://h:9099/api/v1/alertmanager", GroupInterval: 15 * time.Second,
-		Alerts: []map[string]string{labels("FaultDetected"), labels("FaultLocated"), labels("Watchdog")}, Apart: []string{"alertname", "service"},
+		Alerts: []map[string]string{labels("FaultDetected"), labels("FaultLocated"), labels("Watchdog")}, Identity: []string{"alertname", "service"},
 	}
 }
 
@@ -253,6 +253,24 @@ func FuzzRoute_EveryAlertReachesSomebodyOrTheConfigurationIsRefused(f *testing.F
 		if _, wait := am.Check(w); wait != nil && *wait < 0 {
 			t.Errorf("got the wait %s", wait)
 		}
-		_, _, _ = Sent(w.Alerts, nil, text)
+	})
+}
+
+// FuzzSent_AnAlertIsSentOrSaidToBeDropped: whatever the relabelling is, an alert is
+// not lost without a word.
+func FuzzSent_AnAlertIsSentOrSaidToBeDropped(f *testing.F) {
+	f.Add("", "FaultDetected")
+	f.Add("[{source_labels: [alertname], regex: 'Fault(.*)', target_label: kind}]", "FaultDetected")
+	f.Add("[{source_labels: [alertname], regex: x, action: drop}, {action: labeldrop, regex: alertname}]", "x")
+	f.Add("[{action: hashmod, modulus: 0}]", "")
+	f.Add("&a [*a]", "x")
+	f.Fuzz(func(t *testing.T, text, name string) {
+		sent, dropped, err := Sent([]map[string]string{{"alertname": name}}, map[string]string{"alertname": "other", "site": "s"}, text)
+		if n := len(sent) + len(dropped); err == nil && n != 1 || err != nil && n != 0 {
+			t.Errorf("sent %v, told %v, error %v", sent, dropped, err)
+		}
+		if text == "" && sent[0]["alertname"] != name {
+			t.Errorf("got %v, want the label of the alert before the external one", sent)
+		}
 	})
 }
