@@ -41,6 +41,7 @@ func (l *linter) filtered(e parser.Expr) bool {
 	return false
 }
 
+// filteredCall is filtered of a function: it has no result where an argument has none.
 func (l *linter) filteredCall(e *parser.Call) bool {
 	switch e.Func.Name {
 	case "absent", "absent_over_time":
@@ -56,6 +57,8 @@ func (l *linter) filteredCall(e *parser.Call) bool {
 	return false
 }
 
+// filteredBinary is filtered of an operator of two. With "or" one side that is always
+// there is enough.
 func (l *linter) filteredBinary(e *parser.BinaryExpr) bool {
 	switch {
 	case e.Op == parser.LUNLESS, e.Op.IsComparisonOperator() && !e.ReturnBool:

@@ -10,12 +10,14 @@ import (
 // fact is what is known of every value of an expression, NaN aside.
 type fact struct{ nonneg, nonzero bool }
 
+// positive says that all values are above 0.
 func (f fact) positive() bool { return f.nonneg && f.nonzero }
 
 // both is what is known of a value that is one or the other.
 func both(f, g fact) fact { return fact{f.nonneg && g.nonneg, f.nonzero && g.nonzero} }
 
-// summed is what is known of a sum or a mean of such values.
+// summed is what is known of a sum or a mean of such values. Where signs differ they
+// may cancel, so nonzero alone says nothing of it.
 func summed(f fact) fact { return fact{f.nonneg, f.positive()} }
 
 // constantFact is what is known of a number.
@@ -60,6 +62,7 @@ func constant(e parser.Expr) (float64, bool) {
 	return 0, false
 }
 
+// calculated is the result of the operators that thresholds are written with.
 func calculated(op parser.ItemType, a, b float64) (float64, bool) {
 	switch op {
 	case parser.ADD:
@@ -77,8 +80,8 @@ func calculated(op parser.ItemType, a, b float64) (float64, bool) {
 }
 
 // known gives what is known of the values of an expression. Series that no rule
-// here records are taken to be counts, sizes and the like, never below 0: one is
-// added to such a denominator so that it is not 0.
+// here records are taken to be counts, sizes and the like, never below 0. Else every
+// "x + 1", which people write so that a denominator is not 0, would be a finding.
 func (l *linter) known(e parser.Expr) fact {
 	e = bare(e)
 	f, ok := l.facts[e]
@@ -132,6 +135,8 @@ func (l *linter) knownSeries(v *parser.VectorSelector) fact {
 	return f
 }
 
+// knownAggregate is what is known of an aggregation. A group that is there has one
+// series at least, so a count of it is never 0.
 func (l *linter) knownAggregate(e *parser.AggregateExpr) fact {
 	f := l.known(e.Expr)
 	switch e.Op {
@@ -145,6 +150,8 @@ func (l *linter) knownAggregate(e *parser.AggregateExpr) fact {
 	return f // of min, max, topk and the like one of the values itself
 }
 
+// knownBinary is what is known of an operator of two. A result of "and" or "unless" is
+// a value of the left side.
 func (l *linter) knownBinary(e *parser.BinaryExpr) fact {
 	a, b := l.known(e.LHS), l.known(e.RHS)
 	switch {
@@ -163,7 +170,8 @@ func (l *linter) knownBinary(e *parser.BinaryExpr) fact {
 	return f
 }
 
-// reckoned is what is known of a and b with an operator between them.
+// reckoned is what is known of a and b with an operator between them. Of "or" each
+// value is one of either side.
 func reckoned(op parser.ItemType, a, b fact) fact {
 	switch op {
 	case parser.ADD:
@@ -240,22 +248,25 @@ func (l *linter) guards(e *parser.BinaryExpr, d parser.Expr) bool {
 	return e.Op == parser.LAND && l.ensures(e.RHS, d)
 }
 
-// ensures says that where a condition holds d is not 0. A condition on what d adds a
-// number to is one on d: count(x) - 1 is not 0 where count(x) >= 2.
+// ensures says that where a condition holds d is not 0.
 func (l *linter) ensures(condition, d parser.Expr) bool {
 	c, ok := bare(condition).(*parser.BinaryExpr)
-	if !ok {
+	switch {
+	case !ok:
 		return false
-	}
-	if c.Op == parser.LAND {
+	case c.Op == parser.LAND:
 		return l.ensures(c.LHS, d) || l.ensures(c.RHS, d)
-	}
-	if !c.Op.IsComparisonOperator() || c.ReturnBool {
+	case !c.Op.IsComparisonOperator() || c.ReturnBool:
 		return false
-	}
-	if same(c.LHS, d) || c.LHS.Type() == parser.ValueTypeScalar && same(c.RHS, d) {
+	case same(c.LHS, d) || c.LHS.Type() == parser.ValueTypeScalar && same(c.RHS, d):
 		return l.known(c).nonzero
 	}
+	return l.ensuresShifted(c, d)
+}
+
+// ensuresShifted is ensures of a comparison of what d adds a number to: count(x) - 1
+// is not 0 where count(x) >= 2, nor where count(x) != 1.
+func (l *linter) ensuresShifted(c *parser.BinaryExpr, d parser.Expr) bool {
 	core, plus := shifted(d)
 	if limit, fixed := constant(c.RHS); fixed && limit == -plus && c.Op == parser.NEQ {
 		return same(c.LHS, core)
@@ -303,8 +314,11 @@ type floor struct {
 	strict bool
 }
 
+// plus is the floor of values that a number is added to.
 func (f floor) plus(c float64) floor { return floor{f.value + c, f.strict} }
-func (f floor) positive() bool       { return f.value > 0 || f.value == 0 && f.strict }
+
+// positive says that all values from the floor on are above 0.
+func (f floor) positive() bool { return f.value > 0 || f.value == 0 && f.strict }
 
 // least is the floor of an expression's values.
 func (l *linter) least(e parser.Expr) floor {

@@ -17,11 +17,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// largest is how many rules a file may hold, however they are written, and longest
-// the bytes of an expression that is judged; nobody reads or evaluates more.
+// Limits of a file: aliases of YAML can make a few lines as many rules as they like,
+// and judging an expression takes longer than parsing it.
 const (
-	largest = 50_000
-	longest = 64 << 10
+	mostOfFile = 50_000   // rules
+	mostJudged = 64 << 10 // bytes of an expression
 )
 
 // group is a group of rules. interval is 0 where the server's default holds.
@@ -91,8 +91,8 @@ func (l *linter) read(f File) []*group {
 		}
 		groups = append(groups, g)
 	}
-	if rules > largest {
-		r.wrong(0, "more than %d rules", largest)
+	if rules > mostOfFile {
+		r.wrong(0, "more than %d rules", mostOfFile)
 	}
 	r.doubles(groups)
 	return groups
@@ -120,7 +120,7 @@ func (r *reader) readGroup(n *yaml.Node, rules *int) *group {
 	}
 	labels := r.entries(keys["labels"], "label")
 	for i, n := range r.list(keys["rules"], "rules") {
-		if *rules++; *rules > largest {
+		if *rules++; *rules > mostOfFile {
 			break
 		}
 		g.rules = append(g.rules, r.readRule(resolved(n), g, i, labels))
@@ -157,8 +157,8 @@ func (r *reader) readRule(n *yaml.Node, g *group, index int, labels []entry) *ru
 	one.text = r.text(keys["expr"])
 	if one.text.value == "" {
 		r.wrong(n.Line, "no expr")
-	} else if expr := r.parse(one.text); len(one.text.value) > longest {
-		r.say(one.text.line(0), Warning, "the expression has more than %d KiB: it was parsed and not judged", longest>>10)
+	} else if expr := r.parse(one.text); len(one.text.value) > mostJudged {
+		r.say(one.text.line(0), Warning, "the expression has more than %d KiB: it was parsed and not judged", mostJudged>>10)
 	} else if (record == "") != (alert == "") {
 		one.expr = expr
 	}
@@ -243,6 +243,8 @@ func (r *reader) doubles(groups []*group) {
 // sorted are the keys of a map in order.
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// quoted shows a name; span a duration.
-func quoted(s string) string      { return strconv.Quote(s) }
+// quoted shows a name.
+func quoted(s string) string { return strconv.Quote(s) }
+
+// span writes a duration as rule files do.
 func span(d time.Duration) string { return model.Duration(d).String() }

@@ -111,8 +111,7 @@ func walk(n parse.Node, condition bool, visit func(n parse.Node, condition bool)
 	}
 }
 
-// walkList and walkPipe may be given nothing: an "else" that is not there, a template
-// without an argument.
+// walkList visits a list, which is nil for an "else" that is not there.
 func walkList(list *parse.ListNode, condition bool, visit func(n parse.Node, condition bool)) {
 	if list == nil {
 		return
@@ -122,6 +121,7 @@ func walkList(list *parse.ListNode, condition bool, visit func(n parse.Node, con
 	}
 }
 
+// walkPipe visits a pipe, which is nil for a template without an argument.
 func walkPipe(pipe *parse.PipeNode, condition bool, visit func(n parse.Node, condition bool)) {
 	if pipe == nil {
 		return
@@ -134,6 +134,8 @@ func walkPipe(pipe *parse.PipeNode, condition bool, visit func(n parse.Node, con
 	}
 }
 
+// walkBranch visits if, with or range; pipe says that what is asked there is a
+// condition alone.
 func walkBranch(b *parse.BranchNode, pipe, condition bool, visit func(n parse.Node, condition bool)) {
 	walk(b.Pipe, pipe, visit)
 	walk(b.List, condition, visit)
@@ -233,9 +235,12 @@ func written(args []parse.Node) (question, bool) {
 	return question{}, false
 }
 
+// verbs are the places in a format of printf.
+var verbs = regexp.MustCompile(`%[-+# 0]*[0-9.]*[a-zA-Z%]`)
+
 // filled puts something into a format of printf.
 func filled(format string) string {
-	return regexp.MustCompile(`%[-+# 0]*[0-9.]*[a-zA-Z%]`).ReplaceAllStringFunc(format, func(verb string) string {
+	return verbs.ReplaceAllStringFunc(format, func(verb string) string {
 		switch verb[len(verb)-1] {
 		case '%':
 			return "%"

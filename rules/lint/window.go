@@ -39,14 +39,14 @@ func (l *linter) windows(r *rule) {
 		if w.aligned {
 			severity, when = Error, ""
 		}
-		new := int64((w.length+w.offset)/w.apart - (w.offset+w.apart-1)/w.apart)
+		held := int64((w.length+w.offset)/w.apart - (w.offset+w.apart-1)/w.apart)
 		switch {
-		case new < 2 && slope(c.Func.Name):
+		case held < 2 && slope(c.Func.Name):
 			l.tell(r, r.at(w.node), RangeEdge, severity, "%s of %s reads samples of %s that are %s apart: Prometheus 3 finds %d of them and needs two%s; want %s or more",
-				c.Func.Name, span(w.length), w.name, span(w.apart), new, when, span(2*w.apart))
+				c.Func.Name, span(w.length), w.name, span(w.apart), held, when, span(2*w.apart))
 		case w.counted(c.Func.Name):
 			l.tell(r, r.at(w.node), RangeEdge, severity, "%s of %s ends on a sample of %s, which are %s apart: Prometheus 3 holds %d of them, Prometheus 2 %d%s; want %s",
-				c.Func.Name, span(w.length), w.name, span(w.apart), new, new+1, when, span(w.length-min(500*time.Millisecond, w.apart/2)))
+				c.Func.Name, span(w.length), w.name, span(w.apart), held, held+1, when, span(w.length-min(500*time.Millisecond, w.apart/2)))
 		}
 		return nil
 	})

@@ -56,17 +56,21 @@ func optional() []string {
 // wrong tells of what Prometheus would refuse.
 func (r *reader) wrong(line int, format string, args ...any) { r.say(line, Error, format, args...) }
 
+// say tells of what no comment turns off.
 func (r *reader) say(line int, s Severity, format string, args ...any) {
 	r.found = append(r.found, Finding{
 		File: r.file, Line: line, Group: r.group, Rule: r.rule, Check: Syntax, Severity: s, Text: fmt.Sprintf(format, args...),
 	})
 }
 
+// lineBefore is how the library begins an error that has a place.
+var lineBefore = regexp.MustCompile(`^line (\d+): `)
+
 // broken tells of YAML that cannot be read. The library says the line in its text.
 func (r *reader) broken(line int, err error) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.TrimPrefix(text, "unmarshal errors:\n  ")
-	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(text); m != nil {
+	if m := lineBefore.FindStringSubmatch(text); m != nil {
 		if n, err := strconv.Atoi(m[1]); err == nil {
 			line, text = n, text[len(m[0]):]
 		}
@@ -93,6 +97,7 @@ func (r *reader) mapping(n *yaml.Node, what string, known ...string) map[string]
 	return r.merge(n, what, known, deepest)
 }
 
+// merge is mapping with a limit: aliases may stand in each other without an end.
 func (r *reader) merge(n *yaml.Node, what string, known []string, depth int) map[string]*yaml.Node {
 	all := map[string]*yaml.Node{}
 	n = resolved(n)
