@@ -282,8 +282,10 @@ func TestRobust_EveryProtocolGivesTheReasonForEveryNastyServer(t *testing.T) {
 			if r.Err != nil && len(r.Err.Error()) > 2<<10 {
 				t.Errorf("the error has %d bytes: %.200s…", len(r.Err.Error()), r.Err)
 			}
-			if r.Duration > 5*time.Second {
-				t.Errorf("took %v", r.Duration)
+			// The clock decides where it is to decide, and nowhere else. On a busy machine
+			// everything takes its time.
+			if most := 20 * time.Second; r.Duration > most {
+				t.Errorf("took %v, want %v at most of the %v that it has", r.Duration, most, timeout)
 			}
 		})
 	}
