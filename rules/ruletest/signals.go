@@ -27,7 +27,8 @@ func (c *scene) queryCases() []func(*scene) {
 	case c.proof.Bound > c.service.Locate:
 		return all // the clocks of the other cases would ring before there is an alert
 	}
-	return append(all, (*scene).healthy, (*scene).oneNode, (*scene).allNodes, (*scene).singleNode, (*scene).isolated)
+	all = append(all, (*scene).healthy, (*scene).oneNode, (*scene).allNodes, (*scene).singleNode, (*scene).isolated)
+	return append(all, c.groupCases()...)
 }
 
 // unanswered is a Prometheus that answers no query, or an exporter that asks none.
