@@ -171,7 +171,9 @@ func baselineRecords() []rule {
 	})
 }
 
-// momentRecords keep the values, and what they were before.
+// momentRecords keep the values, and what they were before. That past is most of what
+// the rules read, and each function over it reads all of it again: hence the record of
+// how many there are, which two others need.
 func momentRecords() []rule {
 	const past = `onefiveten:probe_duration_seconds:success{rule_set="<set>"}[<baseline>] offset <E>`
 	return []rule{{
@@ -183,12 +185,16 @@ func momentRecords() []rule {
 			and ` + fresh + `
 			and on (service) onefiveten_fault_cap_ratio{rule_set="<set>"}`,
 	}, {
-		comment: "b Mean of those before the present one; absent until there are enough of them.",
+		comment: "n How many were before the present one.",
+		record:  "onefiveten:probe_duration_seconds:count",
+		expr:    `count_over_time(` + past + `)`,
+	}, {
+		comment: "b Their mean; absent until there are enough of them.",
 		record:  "onefiveten:probe_duration_seconds:mean",
 		expr: `
 			avg_over_time(` + past + `)
 			and (
-				count_over_time(` + past + `)
+				onefiveten:probe_duration_seconds:count{rule_set="<set>"}
 				>= on (service) group_left () max by (service) (onefiveten_baseline_min_samples{rule_set="<set>"})
 			)`,
 	}, {
@@ -197,8 +203,8 @@ func momentRecords() []rule {
 		expr: `
 			stddev_over_time(` + past + `)
 			* sqrt(
-				count_over_time(` + past + `)
-				/ clamp_min(count_over_time(` + past + `) - 1, 1)
+				onefiveten:probe_duration_seconds:count{rule_set="<set>"}
+				/ clamp_min(onefiveten:probe_duration_seconds:count{rule_set="<set>"} - 1, 1)
 			)
 			and onefiveten:probe_duration_seconds:mean{rule_set="<set>"}`,
 	}}
