@@ -92,7 +92,7 @@ func (s Spec) scrapedGroup(t scrapedSet) group {
 		rules[i].labels = []label{{"signal", t.signal}}
 	}
 	g := group{name: "onefiveten:" + t.name(), comment: t.comment(), rules: rules}
-	return g.filled(t.name(), t.words(time.Duration(s.Prometheus.Scrape.Interval), keep))
+	return g.filled(t.name(), t.words(time.Duration(s.Prometheus.Scrape.Interval), time.Duration(s.Prometheus.Evaluation.Interval), keep))
 }
 
 // comment says for whom the group is.
@@ -105,9 +105,9 @@ func (t scrapedSet) comment() string {
 }
 
 // words are what stands for the set in the expressions. Records of the exporter's
-// gauges are the same here but for the start of an episode. Samples and evaluations
-// lie one tick apart.
-func (t scrapedSet) words(tick, keep time.Duration) *strings.Replacer {
+// gauges are the same here but for the start of an episode. Samples lie one tick
+// apart, and so do evaluations where there is a latency.
+func (t scrapedSet) words(tick, every, keep time.Duration) *strings.Replacer {
 	gap, carry := carried(keep)
 	slots := int(t.window / tick)
 	source, anomalies := `probe_success{observer!="",service!=""}`, `count_over_time(<source>[<window>]) - sum_over_time(<source>[<window>])`
@@ -115,7 +115,7 @@ func (t scrapedSet) words(tick, keep time.Duration) *strings.Replacer {
 		source, anomalies = `onefiveten:probe_anomaly:bool{rule_set="<set>"}`, `sum_over_time(<source>[<window>])`
 	}
 	plain := []string{
-		"<set>", t.name(), "<class>", t.class, "<E>", model.Duration(tick).String(), "<twice>", holding(2, tick), "<gap>", gap.String(), "<carry>", carry.String(),
+		"<set>", t.name(), "<class>", t.class, "<E>", model.Duration(every).String(), "<twice>", holding(2, every), "<gap>", gap.String(), "<carry>", carry.String(),
 		"<dimensions>", strings.Join(t.dimensions, ","), "<by>", strings.Join(t.dimensions, ", "),
 		"<slots>", fmt.Sprint(slots), "<window>", holding(slots+1, tick), "<baseline>", holding(int(t.baseline/tick), tick),
 	}
