@@ -78,9 +78,9 @@ func (s Spec) scrapedGroup(t scrapedSet) group {
 	keep, differ := s.keep(t.class), s.differ()
 	if t.signal == availability {
 		rules = append(rules, probabilityRecord(), verdictRecord())
-		rules = append(append(append(rules, memberRecords()...), t.locateRecords()...), t.alerts(keep, differ, differ)...)
+		rules = append(append(append(rules, t.memberRecords()...), t.locateRecords()...), t.alerts(keep, differ, differ)...)
 	} else {
-		rules = append(append(baselineRecords(), probabilityRecord(), verdictRecord()), memberRecords()...)
+		rules = append(append(baselineRecords(), probabilityRecord(), verdictRecord()), t.memberRecords()...)
 		rules = append(rules, ticketAlerts(keep, differ, differ)...)
 	}
 	for i, r := range rules {
@@ -246,7 +246,7 @@ func verdictRecord() rule {
 	return rule{
 		comment: "1 Verdicts of probes that ran: more than the cap, and anomalies enough. Age is judged at scrape time, so S and E do not enter it.",
 		record:  verdicts,
-		expr: `
+		expr: asMember(`
 			(
 				(
 					onefiveten:fault_probability:ratio{rule_set="<set>"}
@@ -262,7 +262,7 @@ func verdictRecord() rule {
 			* on (service) group_left (owner)
 				topk by (service) (1, onefiveten_service_info{severity="<class>", dimensions="<dimensions>"})
 			* on (service, signal) group_left (mode)
-				topk by (service, signal) (1, onefiveten_signal_info)`,
+				topk by (service, signal) (1, onefiveten_signal_info)`),
 	}
 }
 

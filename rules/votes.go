@@ -1,5 +1,7 @@
 package rules
 
+import "strings"
+
 // isolated is heal_isolated as heal-receiver says it now, and for two minutes what
 // one said last that is not heard: a restart brings no node back. A receiver is
 // heard while it tells of its incidents, which it reads from the journal together
@@ -11,11 +13,11 @@ const isolated = `heal_isolated or last_over_time(heal_isolated[1m59s500ms]) unl
 // records stand in the order in which they read each other: within a group
 // each result is stored before the next rule runs, so a chain costs no interval.
 func (t set) records() []rule {
-	return append(voteRecords(), t.locateRecords()...)
+	return append(t.voteRecords(), t.locateRecords()...)
 }
 
 // voteRecords lead from the gauges to the members that are bad.
-func voteRecords() []rule { return append([]rule{freshRecord()}, memberRecords()...) }
+func (t set) voteRecords() []rule { return append([]rule{freshRecord()}, t.memberRecords()...) }
 
 // freshRecord asks for the age at the scrape, timestamp(x) - x, and not for time() -
 // x: the latter grows by a scrape and an evaluation interval, and a limit that
@@ -28,7 +30,7 @@ func freshRecord() rule {
 	return rule{
 		comment: "1 Verdicts of probes that ran and of queries that were answered in time. Age is judged at scrape time, so S and E do not enter it.",
 		record:  "onefiveten:ksigma_fault:fresh",
-		expr: `
+		expr: asMember(`
 			(
 					ksigma_fault
 					and on (observer, probe, instance)
@@ -49,15 +51,45 @@ func freshRecord() rule {
 			* on (service) group_left (owner)
 				topk by (service) (1, onefiveten_service_info{severity="<class>", dimensions="<dimensions>"})
 			* on (service, signal) group_left (mode)
-				topk by (service, signal) (1, onefiveten_signal_info)`,
+				topk by (service, signal) (1, onefiveten_signal_info)`),
 	}
+}
+
+// asMember gives each verdict the member that it is of: role is its dimension, node
+// or else instance its name. The patterns say (?s:…), since a dot of Prometheus 2
+// ends at a newline and members of such names would be one.
+func asMember(expr string) string {
+	return `
+			label_replace(label_replace(label_replace(` + expr + `,
+				"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(?s:(.+))"), "member", "$1", "node", "(?s:(.+))")`
+}
+
+// voteRecord takes the worst of several probes of a member, for one of them alone
+// may see what is broken. A member has one zone, whatever its probes and observers
+// say of it: else it would be two members, each with votes of its own. The one that
+// most of them tell is taken, and none only where nobody tells one.
+func (t set) voteRecord() rule {
+	r := rule{
+		comment: "2 One vote per observer and member. role gives the dimension (node or entry), node or else instance the member.",
+		record:  "onefiveten:vote:bool",
+		expr: `
+			max by (service, owner, signal, mode, dimension, member, node, observer) (onefiveten:ksigma_fault:fresh{rule_set="<set>"})`,
+	}
+	for _, d := range t.further() {
+		r.expr += strings.ReplaceAll(`
+			+ on (service, signal, dimension, member) group_left (<group>)
+				0 * topk by (service, signal, dimension, member) (1,
+					count by (service, signal, dimension, member, <group>) (onefiveten:ksigma_fault:fresh{rule_set="<set>", <group>!=""})
+					or on (service, signal, dimension, member)
+					count by (service, signal, dimension, member) (onefiveten:ksigma_fault:fresh{rule_set="<set>"})
+				)`, "<group>", d)
+	}
+	return r
 }
 
 // memberRecords make votes of the fresh verdicts, and of the votes members.
 //
-// Record 2 takes the worst of several probes of a member, for one of them alone
-// may see what is broken. Its patterns say (?s:…), since a dot of Prometheus 2
-// ends at a newline and members of such names would be one. Record 3 needs
+// Record 3 needs
 // another observer that sees most of it good: without one, everything bad is a
 // total outage. Where more than half of the observers see everything bad, which is
 // when their median does, it is one too: suspects are a minority. Of queries nobody
@@ -68,17 +100,8 @@ func freshRecord() rule {
 // sample, and of eight votes on a tie may come out above .5. A median and a
 // quotient of two counts are exact.
 // The isolated nodes are those of isolated, of whichever receiver.
-func memberRecords() []rule {
-	return []rule{{
-		comment: "2 One vote per observer and member. role gives the dimension (node or entry), node or else instance the member.",
-		record:  "onefiveten:vote:bool",
-		expr: `
-			max by (service, owner, signal, mode, dimension, member, <by>, observer) (
-				label_replace(label_replace(label_replace(
-					onefiveten:ksigma_fault:fresh{rule_set="<set>"},
-					"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(?s:(.+))"), "member", "$1", "node", "(?s:(.+))")
-			)`,
-	}, {
+func (t set) memberRecords() []rule {
+	return []rule{t.voteRecord(), {
 		comment: "3 Suspect: probes see everything bad while another fresh observer sees less than half bad, and at most half of them do. Alone, nobody is suspect.",
 		record:  "onefiveten:observer_suspect:bool",
 		expr: `

@@ -21,7 +21,7 @@ var groupMutations = []mutation{
 	{"a group alone is located", "record: onefiveten:group_candidate", "zone!=\"\"})) >= 2)", "zone!=\"\"})) >= 1)", alone},
 	{"nodes are named beside their group", "record: onefiveten:member_candidate", "or\n          onefiveten:group_candidate:ratio{rule_set=\"page-az-node-zone\"}", "", whole},
 	{"the service is named beside a group", "record: onefiveten:service_located", "unless on (service, signal) onefiveten:group_candidate:ratio{rule_set=\"page-az-node-zone\"}", "", whole},
-	{"zones of votes are lost", "record: onefiveten:vote:bool", "az, node, zone, observer", "node, observer", whole},
+	{"zones of votes are lost", "record: onefiveten:vote:bool", "group_left (az)", "group_left ()", whole},
 	{"zones of members are lost", "record: onefiveten:member_fault:ratio", "az, node, zone", "node", whole},
 }
 
