@@ -70,7 +70,7 @@ rules: build ## write the rules, their tests and the route of SPEC into OUT
 demo: ## break a real service and watch it heal
 	@cd demo && go build -o ../.cache/demo/bin/demo . && cd .. && FAULT='$(FAULT)' KEEP='$(KEEP)' STACK='$(STACK)' exec .cache/demo/bin/demo
 
-bench: ## beside the real blackbox_exporter and Prometheus, the Numenta benchmark, false faults, replays, then every room by itself
+bench: ## beside the real blackbox_exporter and Prometheus, what rules cost, faults against their bound, the Numenta benchmark, false faults, replays, then every room by itself
 	cd e2e && go run ./bench
 	go test -run '^$$' -bench . -skip '^BenchmarkScrape$$' -benchmem -benchtime 100ms ./sigma ./collector ./probe ./promapi ./backtest ./rules ./healer/journal
 
