@@ -108,6 +108,21 @@ func TestCompare_NamesWhatDiffers(t *testing.T) {
 	}
 }
 
+// A group that takes a sample at each evaluation holds other ones when it is faster.
+func TestCompare_AFasterEvaluationIsWrongWhereItIsASample(t *testing.T) {
+	samples := func() Group {
+		g := written(t)[0]
+		g.Rules[0].Name = sampled
+		return g
+	}
+	faster := samples()
+	faster.Interval /= 2
+	want := []string{`error prometheus.evaluation.interval: the group "onefiveten:page-node" is evaluated every 2.5s, reckoned with 5s: it takes a sample of each latency at every evaluation, and its windows hold other ones than were proved`}
+	if diff := cmp.Diff(want, told(Compare([]Group{samples()}, []Group{faster}, time.Second))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestCompare_ShowsOfLongTextsWhereTheyDiffer(t *testing.T) {
 	long := strings.Repeat("ü", 100)
 	a, b := differing(long+"> 2"+long, long+"> 3"+long)
