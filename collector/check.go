@@ -296,14 +296,14 @@ func (p Probe) checkTarget(r reporter, t Target) {
 
 // checkServices looks at each service and at what it says of its signals.
 func (s Settings) checkServices(r reporter) {
-	names := make([]string, len(s.Services))
+	names, complete := make([]string, len(s.Services)), s.Complete("self")
 	for i, v := range s.Services {
 		names[i] = v.Name
 		at := r.under("services[%d].", i)
 		v.check(at)
 		s.checkSeverity(at, v)
 		v.checkObservers(at, s.Observers)
-		s.checkSignals(at, v)
+		s.checkSignals(at, v, complete)
 	}
 	checkNames(r, "services", names, func(i int) string { return fmt.Sprintf("services[%d].name", i) })
 }
@@ -347,8 +347,7 @@ func (v Service) checkObservers(r reporter, all []string) {
 // checkSignals looks at the signals that a service names and at those of queries,
 // which are there without being named. The fault is looked at with its defaults,
 // so that a floor over the default cap is found.
-func (s Settings) checkSignals(r reporter, v Service) {
-	complete := s.Complete("self")
+func (s Settings) checkSignals(r reporter, v Service, complete Settings) {
 	names := slices.Collect(maps.Keys(v.Signals))
 	for _, q := range s.Signals {
 		if q.Service == v.Name {
@@ -363,22 +362,28 @@ func (s Settings) checkSignals(r reporter, v Service) {
 			at("", fmt.Sprintf("got %s, want availability, latency or the name of an entry of signals whose service is %q", name, v.Name))
 			continue
 		}
-		checkExpose(at, g.Expose)
-		at.unless(g.Mode == "" || g.Mode == page || g.Mode == ticket, "mode", "got %q, want page or ticket", g.Mode)
-		at.unless(g.Targets.Detect >= 0, "targets.detect", "got %s, want more than 0s", g.Targets.Detect)
-		if name == availability {
-			at.unless(g.Baseline == "", "baseline", "availability has none: a failed probe is bad at once")
-			at.unless(!g.Score, "score", "availability has none: it is 0 or 1")
-		} else if _, known := complete.Baselines[g.Baseline]; g.Baseline != "" {
-			at.unless(known, "baseline", "%q is not among the baselines", g.Baseline)
-		}
-		at.unless(g.Baseline == "" || q.Baseline == "" || g.Baseline == q.Baseline, "baseline", "got %q, and %q in signals; want it in one place", g.Baseline, q.Baseline)
+		g.check(at, name, q, complete.Baselines)
 		intervals := complete.sampled(v.Name)
 		if isQuery {
 			intervals = []time.Duration{time.Duration(q.Interval)}
 		}
 		g.complete(name, cmp.Or(v.Severity, page), complete).Fault.check(at.under("fault."), intervals)
 	}
+}
+
+// check looks at what a service writes of one signal, its fault aside. q is the entry
+// of signals that gives it; that of probes has none.
+func (g Signal) check(r reporter, name string, q Query, baselines map[string]Baseline) {
+	checkExpose(r, g.Expose)
+	r.unless(g.Mode == "" || g.Mode == page || g.Mode == ticket, "mode", "got %q, want page or ticket", g.Mode)
+	r.unless(g.Targets.Detect >= 0, "targets.detect", "got %s, want more than 0s", g.Targets.Detect)
+	if name == availability {
+		r.unless(g.Baseline == "", "baseline", "availability has none: a failed probe is bad at once")
+		r.unless(!g.Score, "score", "availability has none: it is 0 or 1")
+	} else if _, known := baselines[g.Baseline]; g.Baseline != "" {
+		r.unless(known, "baseline", "%q is not among the baselines", g.Baseline)
+	}
+	r.unless(g.Baseline == "" || q.Baseline == "" || g.Baseline == q.Baseline, "baseline", "got %q, and %q in signals; want it in one place", g.Baseline, q.Baseline)
 }
 
 // intervals are those of the probes of a service, each once. A service without a

@@ -23,7 +23,7 @@ const mostValue = 1e100
 
 // checkQueries looks at each entry of signals.
 func (s Settings) checkQueries(r reporter) {
-	first := map[queryKey]int{}
+	first, baselines := map[queryKey]int{}, s.Complete("self").Baselines
 	for i, q := range s.Signals {
 		at := r.under("signals[%d].", i)
 		q.check(at)
@@ -39,9 +39,9 @@ func (s Settings) checkQueries(r reporter) {
 		default:
 			first[queryKey{q.Service, q.Name}] = i
 			checkLabels(at, "expr", q.Expr, s.Services[v])
-			s.checkTraffic(at, q, s.Services[v])
+			q.checkTraffic(at, s.Services[v], baselines)
 		}
-		_, known := s.Complete("self").Baselines[q.Baseline]
+		_, known := baselines[q.Baseline]
 		at.unless(q.Baseline == "" || known, "baseline", "%q is not among the baselines", q.Baseline)
 	}
 }

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/go-kit/log/level"
@@ -71,20 +72,13 @@ func (q *query) amounts(points []promapi.Point) ([]amount, error) {
 
 // checkTraffic looks at the second question of an entry. An excess is what is worse
 // than usual, which where both sides are bad is not one quantity.
-func (s Settings) checkTraffic(r reporter, q Query, v Service) {
+func (q Query) checkTraffic(r reporter, v Service, baselines map[string]Baseline) {
 	if q.Traffic == "" {
 		return
 	}
 	checkLabels(r, "traffic", q.Traffic, v)
-	all := s.Complete("self")
-	name := q.Baseline
-	if g := v.Signals[q.Name]; g.Baseline != "" {
-		name = g.Baseline
-	}
-	if name == "" {
-		name = baselineName
-	}
-	r.unless(all.Baselines[name].Direction != sigma.Both, "traffic",
+	name := cmp.Or(v.Signals[q.Name].Baseline, q.Baseline, baselineName)
+	r.unless(baselines[name].Direction != sigma.Both, "traffic",
 		"baseline %q has the direction both, want upper or lower: what fails more than usual has one bad side; leave traffic out, or give the signal another baseline", name)
 }
 
