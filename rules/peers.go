@@ -99,16 +99,15 @@ func valueRecord() rule {
 }
 
 // excessRecord ranks within the signal that fired: the greatest of all signals is
-// that of the loudest (one-five-ten 3.2, F2).
+// that of the loudest.
 //
-// Shares (method B of one-five-ten 3.3) are of the excess and of the traffic.
-// Denominators are above 0, so that no NaN can spread. Groups of one node are that
-// node, and not ranked.
+// Shares are of the excess and of the traffic (DETECTION 5.4). Denominators are above
+// 0, so that no NaN can spread. Groups of one node are that node, and not ranked.
 //
 // Without traffic there is z, how many spreads a node lies from its peers: of 3 or 4
-// nodes by the mean and the deviation of the others, of 5 and more by median and MAD
-// (methods A and A'). In a sample of few no value is far from a mean that it is part
-// of (F1). What is compared is the distance from the node's own mean, which is why
+// nodes by the mean and the deviation of the others, of 5 and more by median and MAD.
+// In a sample of few no value is far from a mean that it is part of. What is
+// compared is the distance from the node's own mean, which is why
 // sums of squares cost no digits, once in units of its own limit and once of a common
 // one, and the lesser z counts: nodes differ when all is well, too, and a fault of all
 // adds to each the same, or a multiple. No spread is below a third of a limit.

@@ -117,7 +117,7 @@ func unansweredAlerts(unanswered time.Duration) []rule {
 
 // chainAlerts tell of what stands behind the rules. Watchdog and HealReceiverDown
 // go together: a receiver that is not scraped may still act, one that hears nothing
-// of the switch cannot.
+// of Watchdog cannot.
 func (s Spec) chainAlerts() []rule {
 	rules := []rule{{
 		comment:     "What a machine took out of rotation stays a ticket until it is back.",
