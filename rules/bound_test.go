@@ -65,8 +65,9 @@ func TestProve_SolvesForTheCap(t *testing.T) {
 			t.Errorf("%v: got m %d, cap %v, T %s, refusal %q, want %d, %v, %vs", row.timed, b.Bad, b.Cap, b.Total, b.Refusal, row.m, row.cap, row.total)
 		}
 	}
-	if left := (60 - 19) / 5; left+1 != 9 {
-		t.Errorf("m <= %d, want 9", left+1)
+	s := shop(timed{5, 2, 5, 1, 0})
+	if m := s.chains(s.Services[0], s.Services[0].Signals[0])[0].within(); m != 9 {
+		t.Errorf("got m <= %d, want 9: of 60s 41s are left for samples every 5s after the first", m)
 	}
 }
 
