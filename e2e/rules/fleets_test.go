@@ -36,11 +36,11 @@ func worstOf(off []float64) []int {
 	return found
 }
 
-// How often siblings that are alike are told apart, and how often one that is worse
-// is found: the figures of F1 in one-five-ten 3.2, for the methods with their floor.
-// All nodes are 5 limits above their means, since peers are asked only when many are
-// bad; a limit is k = 3 of their deviations. (Run with -v.)
-func TestPeers_OfSimulatedFleets(t *testing.T) {
+// Of siblings that are alike seldom one is named, and one that is much worse nearly
+// always. All nodes are 5 limits above their means, since peers are asked only when
+// many are bad; a limit is k = 3 of their deviations. What -v prints stands in
+// DETECTION 5.4; the limits here are far from it, and broken only by a method that is.
+func TestPeers_NameFewThatAreAlikeAndMostThatAreWorseInSimulatedFleets(t *testing.T) {
 	const draws = 5000
 	var table strings.Builder
 	fmt.Fprintf(&table, "\n%4s %14s %10s %10s %10s\n", "n", "healthy: any", "5 sd", "10 sd", "20 sd")
@@ -127,9 +127,11 @@ func draw(r *rand.Rand, n, zones int, kind string) scene {
 	return s
 }
 
-// Where simulated failures lie is found, and what lies everywhere is no place. What
-// the lift does not find is left to the votes; a wrong place is not. (Run with -v.)
-func TestExcess_OfSimulatedFleets(t *testing.T) {
+// Where simulated failures lie is found more often than a wrong place, however weak
+// they are, and what lies everywhere is no place. The weakest add a twentieth to 100
+// requests, in which chance alone hides one node of many: what the lift does not
+// find is left to the votes. -v prints how often.
+func TestExcess_NamesTheRightPlaceMoreOftenThanAWrongOneInSimulatedFleets(t *testing.T) {
 	const draws = 300
 	var table strings.Builder
 	fmt.Fprintf(&table, "\n%4s %-20s %8s %8s %8s\n", "n", "what fails", "right", "none", "wrong")
@@ -156,8 +158,8 @@ func TestExcess_OfSimulatedFleets(t *testing.T) {
 			}
 			wrong := draws - right - none
 			fmt.Fprintf(&table, "%4d %-20s %7.1f%% %7.1f%% %7.1f%%\n", n, kind, 100*float64(right)/draws, 100*float64(none)/draws, 100*float64(wrong)/draws)
-			if wrong > draws/5 || right < draws/3 {
-				t.Errorf("%d nodes, %s: %d of %d are right and %d wrong", n, kind, right, draws, wrong)
+			if wrong >= right/2 || kind == "everywhere" && wrong > 0 {
+				t.Errorf("%d nodes, %s: %d of %d are right and %d wrong, want at most half as many wrong, and none of what lies everywhere", n, kind, right, draws, wrong)
 			}
 		}
 	}

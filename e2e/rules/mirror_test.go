@@ -37,8 +37,8 @@ func excessOf(fleet []carrier) []float64 {
 	return all
 }
 
-// shares gives each place its share of the excess, and its lift: method B of
-// one-five-ten 3.3. Groups of one node are left out.
+// shares gives each place its share of the excess, and its lift (DETECTION 5.4).
+// Groups of one node are left out.
 func shares(fleet []carrier) (share, lift map[place]float64) {
 	excess := excessOf(fleet)
 	total, traffic := 0., 0.

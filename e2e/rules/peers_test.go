@@ -114,7 +114,8 @@ func (p *play) failing(labels string, ratio, usual, traffic float64) valued {
 	return valued{labels, p.always(fault), number(ratio), number(usual), number(.05), number(traffic)}
 }
 
-// leaveOneOut is method A of one-five-ten 3.3 by its definition, in two passes.
+// leaveOneOut is how many deviations of the others a value lies from their mean, by
+// the definition in two passes.
 func leaveOneOut(x []float64, i int) float64 {
 	rest := slices.Delete(slices.Clone(x), i, i+1)
 	mean, squares := 0., 0.
@@ -132,7 +133,8 @@ func median(x []float64) float64 {
 	return (x[(len(x)-1)/2] + x[len(x)/2]) / 2
 }
 
-// byMAD is method A'.
+// byMAD is how many scaled deviations a value lies from the median: the median of all
+// distances from it times 1.4826.
 func byMAD(x []float64, i int) float64 {
 	m, far := median(x), make([]float64, len(x))
 	for j, v := range x {
@@ -141,7 +143,7 @@ func byMAD(x []float64, i int) float64 {
 	return (x[i] - m) / max(1.4826*median(far), .1)
 }
 
-// Methods A and A' with the published values: of 10, 11, 9, 10 and 40 the last lies
+// Both methods with values whose result is published: of 10, 11, 9, 10 and 40 the last lies
 // 20.234723 spreads off by MAD; against others with the same mean and deviation as
 // those four, 36.742346 by leaving it out. A limit of 0.3 gives the floor of 0.1.
 func TestPeers_AreComparedAsPublished(t *testing.T) {

@@ -108,9 +108,9 @@ func (c labelled) test(t *testing.T) map[string]any {
 	return map[string]any{"name": c.name, "interval": tick.String(), "input_series": p.series, "promql_expr_test": p.checks}
 }
 
-// The rules find the true cause of published faults as often as the formulas: the
-// first pair by lift is a part of it. That both are equal promtool shows for each
-// pair of each case that it can hold, in both generations.
+// The formulas find the true cause of nine of ten published faults, as DESIGN 8 asks:
+// the first pair by lift is a part of it. That the rules find what the formulas do
+// promtool shows for each pair of each case that it can hold, in both generations.
 func TestExcess_FindsTheCausesOfRobustSpot(t *testing.T) {
 	s := paging(attributes...)
 	var tests []any
@@ -134,11 +134,11 @@ func TestExcess_FindsTheCausesOfRobustSpot(t *testing.T) {
 		}
 	}
 	t.Logf("top-1 by lift: %d of %d; places named: %d, of which part of the true cause: %d; played by promtool: %d", first, len(all), named, right, len(tests))
-	if len(tests) < 40 {
-		t.Errorf("only %d cases are played", len(tests))
+	if len(tests)*2 < len(all) {
+		t.Errorf("promtool plays %d of %d cases, want most: the rules are compared by them", len(tests), len(all))
 	}
-	if first*100 < len(all)*91 {
-		t.Errorf("the true cause is first in %d of %d cases, want 91 %% as published for the method", first, len(all))
+	if first*10 < len(all)*9 {
+		t.Errorf("the true cause is first in %d of %d cases, want 90 %%", first, len(all))
 	}
 	for part := range slices.Chunk(tests, 9) { // each within the patience for one program
 		dir := write(t, s)

@@ -92,7 +92,7 @@ type world struct {
 	group                              process.Group
 }
 
-// faster runs the switch at a sixth of its time, ticks and repetition alike, so
+// faster repeats Watchdog at a sixth of its time, ticks and repetition alike, so
 // that what takes minutes is seen within one.
 var faster = strings.NewReplacer("group_interval: 30s", "group_interval: 5s", "repeat_interval: 45s", "repeat_interval: 7500ms")
 
@@ -257,7 +257,7 @@ const (
 	accept  = `heal_notifications_total{code="200",source="main"}`
 )
 
-// Alertmanager sends the switch again and again by the generated route; when it is
+// Alertmanager sends Watchdog again and again by the generated route; when it is
 // gone people hear of it from heal-receiver, and again when it is back. No page ever
 // says that all is well.
 func TestWatchdog_PeopleHearThatTheChainIsCut(t *testing.T) {
