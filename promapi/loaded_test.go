@@ -10,8 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func told[T any](v T) *T { return &v }
-
 // TestRulesAreReadWhole holds what Prometheus 3 writes, and below it a server that
 // tells less: what it does not tell is no 0.
 func TestRulesAreReadWhole(t *testing.T) {
@@ -27,9 +25,9 @@ func TestRulesAreReadWhole(t *testing.T) {
 	}
 	want := []Group{
 		{
-			File: "/r/a.yml", Name: "g", Interval: 5 * time.Second, EvaluationTime: 57700 * time.Microsecond, LastEvaluation: time.Date(2026, 11, 21, 13, 0, 0, 0, time.UTC), Limit: told(0),
+			File: "/r/a.yml", Name: "g", Interval: 5 * time.Second, EvaluationTime: 57700 * time.Microsecond, LastEvaluation: time.Date(2026, 11, 21, 13, 0, 0, 0, time.UTC), Limit: new(0),
 			Rules: []Rule{
-				{Alerting: true, Name: "A", Query: "up == 0", Labels: map[string]string{"severity": "page"}, Annotations: map[string]string{"summary": "{{ $value }}"}, For: told(15 * time.Second), KeepFiringFor: told(40 * time.Second), Health: "ok"},
+				{Alerting: true, Name: "A", Query: "up == 0", Labels: map[string]string{"severity": "page"}, Annotations: map[string]string{"summary": "{{ $value }}"}, For: new(15 * time.Second), KeepFiringFor: new(40 * time.Second), Health: "ok"},
 				{Name: "a:b", Query: "sum(up)", Labels: map[string]string{"x": "y"}, Health: "err", Error: "many-to-many"},
 			},
 		},

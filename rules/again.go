@@ -58,7 +58,7 @@ func (c chain) misread(living Spec) string {
 
 // prometheus is p with what is known of the one that runs.
 func (l Living) prometheus(p Prometheus) Prometheus {
-	p.Scrape.Timeout = model.Duration(*cmp.Or(l.ScrapeTimeout, told(p.Scrape.Wait())))
+	p.Scrape.Timeout = model.Duration(*cmp.Or(l.ScrapeTimeout, new(p.Scrape.Wait())))
 	replace(&p.Scrape.Interval, l.Scrape)
 	replace(&p.Evaluation.Interval, l.Evaluation)
 	replace(&p.Evaluation.Delay, l.Delay)
@@ -79,8 +79,6 @@ func replace(old *model.Duration, living *time.Duration) {
 		*old = model.Duration(*living)
 	}
 }
-
-func told[T any](v T) *T { return &v }
 
 // Broken tells of each bound that was kept as proved, and is over its target as the
 // system runs, with the terms that have grown. Both lists are those of one spec; the

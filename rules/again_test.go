@@ -30,8 +30,8 @@ func TestAgain_WithWhatWasConfiguredIsWhatWasProved(t *testing.T) {
 		proved := Prove(s)
 		e, p, a := s.Prometheus.Evaluation, s.Prometheus.Scrape, s.Alertmanager
 		same := Living{
-			Scrape: told(time.Duration(p.Interval)), ScrapeTimeout: told(p.Wait()), Evaluation: told(time.Duration(e.Interval)), Delay: told(time.Duration(e.Delay)),
-			QueryOffset: told(time.Duration(e.QueryOffset)), GroupWait: told(time.Duration(a.GroupWait)), Peers: &a.Peers,
+			Scrape: new(time.Duration(p.Interval)), ScrapeTimeout: new(p.Wait()), Evaluation: new(time.Duration(e.Interval)), Delay: new(time.Duration(e.Delay)),
+			QueryOffset: new(time.Duration(e.QueryOffset)), GroupWait: new(time.Duration(a.GroupWait)), Peers: &a.Peers,
 		}
 		for _, l := range []Living{{}, same} {
 			again := s.Again(l, proved)
@@ -55,7 +55,7 @@ func TestAgain_GrowsByWhatHasGrown(t *testing.T) {
 	for range 300 {
 		add := func(was time.Duration) (*time.Duration, time.Duration) {
 			by := time.Duration(r.IntN(40)) * time.Second
-			return told(was + by), by
+			return new(was + by), by
 		}
 		var l Living
 		var by [6]time.Duration
@@ -66,7 +66,7 @@ func TestAgain_GrowsByWhatHasGrown(t *testing.T) {
 		l.QueryOffset, by[4] = add(time.Duration(s.Prometheus.Evaluation.QueryOffset))
 		l.GroupWait, by[5] = add(time.Duration(s.Alertmanager.GroupWait))
 		peers := r.IntN(4)
-		l.Peers = told(s.Alertmanager.Peers + peers)
+		l.Peers = new(s.Alertmanager.Peers + peers)
 		grown := time.Duration(peers) * time.Duration(s.Alertmanager.PeerTimeout)
 		for _, d := range by {
 			grown += d
@@ -88,7 +88,7 @@ func TestBroken_NamesWhatHasGrownMostFirst(t *testing.T) {
 	s := shop(timed{5, 2, 5, 1, 0})
 	proved := Prove(s)
 	var got []string
-	Broken(proved, s.Again(Living{Scrape: told(8 * time.Second), GroupWait: told(30 * time.Second), Delay: told(time.Millisecond)}, proved), func(path, text string) {
+	Broken(proved, s.Again(Living{Scrape: new(8 * time.Second), GroupWait: new(30 * time.Second), Delay: new(time.Millisecond)}, proved), func(path, text string) {
 		got = append(got, path+": "+text)
 	})
 	want := fmt.Sprintf(`services[0].signals.availability: service "shop", signal availability: as the system runs, a fault takes %s to the webhook, over the target of 60s; proved were %s: G has grown from 0s to 30s, S has grown from 5s to 8s`,
@@ -104,7 +104,7 @@ func TestAgain_WindowsOfPromQLHoldNoOtherScrapes(t *testing.T) {
 	s := scraping(shop(timed{5, 2, 5, 1, 0}))
 	proved := Prove(s)
 	for _, scrape := range []float64{1, 4, 6, 120} {
-		again := s.Again(Living{Scrape: told(dur(scrape)), GroupWait: told(time.Second)}, proved)
+		again := s.Again(Living{Scrape: new(dur(scrape)), GroupWait: new(time.Second)}, proved)
 		for i, b := range again {
 			if b.Total != 0 || b.Samples != 0 || len(b.Terms) != 0 || b.Refusal == "" || b.Service != proved[i].Service || b.Signal != proved[i].Signal {
 				t.Errorf("every %vs: got %+v, want no figures of %s", scrape, b, proved[i].Signal)
