@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/onefiveten/onefiveten/collector"
 	"github.com/onefiveten/onefiveten/config"
 	"github.com/onefiveten/onefiveten/rules"
 	"github.com/onefiveten/onefiveten/rules/living"
@@ -17,16 +18,21 @@ import (
 // about.
 func exposed() map[string]string {
 	return map[string]string{
-		"ksigma_fault":                    "count by (service, signal, observer) (ksigma_fault)",
-		"onefiveten:ksigma_fault:fresh":   "count by (service, signal, observer) (onefiveten:ksigma_fault:fresh)",
-		"onefiveten_service_info":         "onefiveten_service_info",
-		"onefiveten_signal_info":          "onefiveten_signal_info",
-		"onefiveten_target_seconds":       "onefiveten_target_seconds",
-		"onefiveten_detect_bound_seconds": "onefiveten_detect_bound_seconds",
-		"probe_exporter_config_hash_info": "group by (observer, hash) (probe_exporter_config_hash_info)",
-		"onefiveten_observer_info":        "group by (observer) (onefiveten_observer_info)",
+		collector.KsigmaFault:   "count by (service, signal, observer) (" + collector.KsigmaFault + ")",
+		recordedFault:           "count by (service, signal, observer) (" + recordedFault + ")",
+		collector.ServiceInfo:   collector.ServiceInfo,
+		collector.SignalInfo:    collector.SignalInfo,
+		collector.TargetSeconds: collector.TargetSeconds,
+		collector.DetectBound:   collector.DetectBound,
+		configHash:              "group by (observer, hash) (" + configHash + ")",
+		collector.ObserverInfo:  "group by (observer) (" + collector.ObserverInfo + ")",
 	}
 }
+
+const (
+	recordedFault = "onefiveten:ksigma_fault:fresh" // by the rules, in the place of collector.KsigmaFault
+	configHash    = "probe_exporter_config_hash_info"
+)
 
 // How old the youngest result of each observer is by the clock of Prometheus: below 0
 // it is of the future, and one that is stale has no vote.
@@ -70,13 +76,13 @@ func (l *live) series(ctx context.Context) {
 		}
 	}
 	var seen []string
-	for _, s := range got["onefiveten_observer_info"] {
+	for _, s := range got[collector.ObserverInfo] {
 		seen = append(seen, s.Labels["observer"])
 	}
 	slices.Sort(seen)
 	l.report(living.Observers(l.spec.Observers, seen), l.where)
 	l.report(living.Missing(facts(l.spec, rules.Prove(l.spec)), got, seen), l.where)
-	l.report(living.Hashes(got["probe_exporter_config_hash_info"], l.settings.hash), l.where)
+	l.report(living.Hashes(got[configHash], l.settings.hash), l.where)
 }
 
 // facts are all series that the rules need: votes of each observer, and of each
@@ -104,7 +110,7 @@ func facts(s rules.Spec, bounds []rules.Bound) []living.Fact {
 func ofService(path string, v rules.Service) []living.Fact {
 	who := map[string]string{"service": v.Name}
 	all := []living.Fact{{
-		Metric: "onefiveten_service_info", Path: path, Who: who, Hint: "no rule finds the service",
+		Metric: collector.ServiceInfo, Path: path, Who: who, Hint: "no rule finds the service",
 		Labels: map[string]string{"owner": v.Owner, "severity": v.Severity, "dimensions": strings.Join(slices.Sorted(slices.Values(v.Dimensions)), ",")},
 	}}
 	for _, stage := range []struct {
@@ -113,7 +119,7 @@ func ofService(path string, v rules.Service) []living.Fact {
 	}{{"detect", v.Detect}, {"locate", v.Locate}, {"recover", v.Recover}} {
 		seconds := stage.target.Seconds()
 		all = append(all, living.Fact{
-			Metric: "onefiveten_target_seconds", Path: path + ".targets." + stage.name, Value: &seconds, Hint: "the clock of that stage does not run",
+			Metric: collector.TargetSeconds, Path: path + ".targets." + stage.name, Value: &seconds, Hint: "the clock of that stage does not run",
 			Who: map[string]string{"service": v.Name, "stage": stage.name},
 		})
 	}
@@ -123,11 +129,11 @@ func ofService(path string, v rules.Service) []living.Fact {
 // ofSignal are the facts about one signal.
 func ofSignal(path string, v rules.Service, g rules.Signal, bounds []rules.Bound) []living.Fact {
 	who := map[string]string{"service": v.Name, "signal": g.Name}
-	all := []living.Fact{{Metric: "onefiveten_signal_info", Path: path, Who: who, Labels: map[string]string{"mode": g.Mode}, Hint: "no rule finds the signal"}}
+	all := []living.Fact{{Metric: collector.SignalInfo, Path: path, Who: who, Labels: map[string]string{"mode": g.Mode}, Hint: "no rule finds the signal"}}
 	for _, b := range bounds {
 		if b.Service == v.Name && b.Signal == g.Name {
 			total := b.Total.Seconds()
-			all = append(all, living.Fact{Metric: "onefiveten_detect_bound_seconds", Path: path, Who: who, Value: &total, Hint: "alerts cannot tell the bound"})
+			all = append(all, living.Fact{Metric: collector.DetectBound, Path: path, Who: who, Value: &total, Hint: "alerts cannot tell the bound"})
 		}
 	}
 	return all
@@ -137,16 +143,16 @@ func ofSignal(path string, v rules.Service, g rules.Signal, bounds []rules.Bound
 // record of its results.
 func voting(s rules.Spec) string {
 	if s.Backend == rules.PromQL {
-		return "onefiveten:ksigma_fault:fresh"
+		return recordedFault
 	}
-	return "ksigma_fault"
+	return collector.KsigmaFault
 }
 
 // votes are those of one observer about a signal. What has a baseline has none while
 // that is young: of a ticket that is advice.
 func votes(metric, path string, v rules.Service, g rules.Signal, observer string) living.Fact {
 	hint := "no fault of it is seen"
-	if g.Name != "availability" {
+	if g.Name != availabilitySignal {
 		hint += "; a signal with a baseline votes from min_samples on"
 	}
 	who := map[string]string{"service": v.Name, "signal": g.Name, "observer": observer}
