@@ -34,15 +34,19 @@ type valued struct {
 // values sets the stage for a signal of a query, of which a low value is bad where
 // the direction is lower.
 func (p *play) values(dimensions, direction string, nodes ...valued) {
-	who := []string{"observer", "a", "service", "shop"}
-	signal := append(who[:4:4], "signal", "errors")
-	p.add("onefiveten_observer_info", p.always("1"), who[:2]...)
-	p.add("onefiveten_service_info", p.always("1"), append(who[:4:4], "owner", "team-shop", "severity", "page", "dimensions", dimensions)...)
+	p.add("onefiveten_observer_info", p.always("1"), "observer", "a")
+	p.add("onefiveten_service_info", p.always("1"), "observer", "a", "service", "shop", "owner", "team-shop", "severity", "page", "dimensions", dimensions)
+	p.receiver(p.always("1"), p.always("7"), "")
+	p.judged("errors", direction, nodes...)
+}
+
+// judged adds one signal with all that is told of it.
+func (p *play) judged(name, direction string, nodes ...valued) {
+	signal := []string{"observer", "a", "service", "shop", "signal", name}
 	p.add("onefiveten_signal_info", p.always("1"), append(signal[:6:6], "mode", "page")...)
 	p.add("ksigma_signal_info", p.always("1"), append(signal[:6:6], "direction", direction)...)
 	p.add("signal_stale_after_seconds", p.always("12"), signal...)
 	p.add("signal_last_run_timestamp_seconds", "0+5x"+strconv.Itoa(p.ticks), signal...)
-	p.receiver(p.always("1"), p.always("7"), "")
 	for _, n := range nodes {
 		id := append(signal[:6:6], "job", "probe", "role", "node")
 		var members []string
