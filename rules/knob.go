@@ -19,8 +19,8 @@ const floorKnob = "fault.floor"
 // tenth is the least step of a time that is told.
 const tenth = 100 * time.Millisecond
 
-// leastInterval is the shortest one that the configuration takes of a probe or a
-// query.
+// leastInterval is the shortest one that the configuration takes of a probe, a query,
+// a scrape or an evaluation. Below it, ranges that end in 500ms would end on a sample.
 const leastInterval = time.Second
 
 // knob is one setting that a bound can be shortened with. Its values are whole
@@ -145,7 +145,7 @@ func (c chain) faultKnobs() []knob {
 func (c chain) chainKnobs() []knob {
 	p, a := c.spec.Prometheus, c.spec.Alertmanager
 	s, e := time.Duration(p.Scrape.Interval), time.Duration(p.Evaluation.Interval)
-	both := ticking(length("prometheus.scrape.interval and prometheus.evaluation.interval", max(s, e), time.Duration(p.Evaluation.Delay)+tenth, func(c *chain, v time.Duration) {
+	both := ticking(length("prometheus.scrape.interval and prometheus.evaluation.interval", max(s, e), max(leastInterval, time.Duration(p.Evaluation.Delay)+tenth), func(c *chain, v time.Duration) {
 		p := &c.spec.Prometheus
 		p.Scrape.Interval, p.Evaluation.Interval = min(p.Scrape.Interval, model.Duration(v)), min(p.Evaluation.Interval, model.Duration(v))
 	}), func(c *chain, v time.Duration) []string {

@@ -97,10 +97,11 @@ func (e Evaluation) check(report func(path, text string)) {
 	}
 }
 
-// checkTick keeps an interval within what the ranges of the rules can bridge.
+// checkTick keeps an interval within what the ranges of the rules can bridge, and
+// their edges between two samples.
 func checkTick(report func(path, text string), path string, d model.Duration) {
-	if d <= 0 || time.Duration(d) > maxTick {
-		report(path, fmt.Sprintf("got %s, want more than 0s and at most %s", d, model.Duration(maxTick)))
+	if time.Duration(d) < leastInterval || time.Duration(d) > maxTick {
+		report(path, fmt.Sprintf("got %s, want %s to %s", d, model.Duration(leastInterval), model.Duration(maxTick)))
 	}
 }
 

@@ -102,14 +102,20 @@ func TestPrometheus_NamesEveryMistake(t *testing.T) {
 		Evaluation: Evaluation{Interval: sec(90), Delay: sec(90), QueryOffset: sec(-1)},
 	}.Check,
 		"evaluation.delay: got 1m30s, want less than the evaluation interval of 1m30s: a group that takes longer misses its next evaluation",
-		"evaluation.interval: got 1m30s, want more than 0s and at most 1m",
+		"evaluation.interval: got 1m30s, want 1s to 1m",
 		"evaluation.query_offset: got -1s, want 0s or more",
 		"scrape.timeout: got 6s, want 0s to the scrape interval of 5s",
 	)
 	wantMistakes(t, Prometheus{}.Check,
-		"evaluation.interval: got 0s, want more than 0s and at most 1m",
-		"scrape.interval: got 0s, want more than 0s and at most 1m",
+		"evaluation.interval: got 0s, want 1s to 1m",
+		"scrape.interval: got 0s, want 1s to 1m",
 	)
+	// Ranges such as [1m59s500ms] would end on a sample.
+	wantMistakes(t, Prometheus{Scrape: Scrape{Interval: sec(.25)}, Evaluation: Evaluation{Interval: sec(.5)}}.Check,
+		"evaluation.interval: got 500ms, want 1s to 1m",
+		"scrape.interval: got 250ms, want 1s to 1m",
+	)
+	wantMistakes(t, Prometheus{Scrape: Scrape{Interval: sec(1)}, Evaluation: Evaluation{Interval: sec(1)}}.Check)
 }
 
 func TestAlertmanager_NamesEveryMistake(t *testing.T) {
