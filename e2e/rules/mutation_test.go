@@ -39,6 +39,8 @@ const (
 	differs  = "one of two observers sees all bad"
 	queries  = "queue is a ticket"
 	late     = "worst phase of queue"
+	slowly   = "worst phase of latency"
+	peak     = "a normal daily peak of"
 	healthy  = "healthy"
 	worst    = "worst phase of availability"
 )
@@ -75,6 +77,7 @@ var mutations = append(watcherMutations, []mutation{
 	{"another member at once", "record: onefiveten:member_located", "and on (service, signal, dimension, member) (onefiveten:member_candidate:ratio{rule_set=\"page-node\"} offset 15s)", "", another},
 	{"located only now and then", "record: onefiveten:member_located", "offset 15s", "offset 30s", one},
 	{"the service is located beside the node", "record: onefiveten:service_located", "> clamp_min", ">= clamp_min", one},
+	{"all nodes are no service", "record: onefiveten:service_located", "> 0", "> 4", all},
 	{"a single node locates nothing", "record: onefiveten:service_located", ">= 2", ">= 1", single},
 	{"one bad member is no fault", "alert: FaultDetected", "> 0", "> 1", worst},
 	{"tickets page", "alert: FaultDetected", ", mode=\"page\"", "", tickets},
@@ -90,6 +93,8 @@ var mutations = append(watcherMutations, []mutation{
 	{"overdue too soon", "alert: RecoveryOverdue", "stage=\"recover\"", "stage=\"locate\"", one},
 	{"overdue never", "alert: RecoveryOverdue", ">= on", "< on", one},
 	{"pages are tickets", "alert: SignalFault", "mode=\"ticket\"", "mode=\"page\"", tickets},
+	{"one bad member is no ticket", "alert: SignalFault", "> 0", "> 1", slowly},
+	{"no bad member is a ticket", "alert: SignalFault", "> 0", ">= 0", peak},
 	{"an observer is suspected at once", "alert: ObserverFault", "for: 45s", "for: 30s", cut},
 	{"disagreement is tolerated", "alert: ObserverDisagrees", "<= 0.5", "< 0.5", disagree},
 	{"agreement is a ticket", "alert: ObserverDisagrees", "> 0)", ">= 0)", healthy},

@@ -41,7 +41,7 @@ func (c *scene) oneNode() {
 	})
 	c.alert(fires, "FaultLocated", c.who(label{"scope", "node"}, label{"member", "n2"}, label{"node", "n2"}), []label{
 		{"summary", c.service.Name + ": the fault is in node n2"},
-		{"evidence", "1 of node n2 bad, of all nodes 0.33"},
+		{"evidence", c.evidence(fires, roleNode, "n2", "1 of node n2 bad, of all nodes 0.33")},
 		began,
 	})
 	c.alert(overdue, "RecoveryOverdue", c.who(), []label{

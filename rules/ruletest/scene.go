@@ -36,6 +36,7 @@ type scene struct {
 	checks []*yaml.Node
 	alerts []*yaml.Node
 	known  map[string]bool // series that are there already
+	nodes  []seenAs        // of a value: what the first observer sees of them
 	err    error           // the first thing that went wrong
 }
 
@@ -116,6 +117,9 @@ func (c *scene) describe(v Service, me label, whole func(string) string) {
 		c.add("onefiveten_signal_info", []label{name, {"signal", g.Name}, {"mode", g.Mode}, me}, whole("1"))
 	}
 	c.judgeBy(name, me, whole)
+	if c.values {
+		c.add("ksigma_signal_info", []label{me, name, {"signal", c.signal.Name}, {"direction", string(cmp.Or(c.worse, sigma.Upper))}}, whole("1"))
+	}
 	c.add("onefiveten_target_seconds", []label{name, {"stage", "locate"}, me}, whole(seconds(v.Locate)))
 	c.add("onefiveten_target_seconds", []label{name, {"stage", "recover"}, me}, whole(seconds(v.Recover)))
 	c.add("onefiveten_detect_bound_seconds", []label{name, {"signal", c.signal.Name}, me}, whole(seconds(c.proof.Bound)))
@@ -165,6 +169,7 @@ func (c *scene) playFor(service string, a actor) track {
 	signal := append(id[:len(id):len(id)], label{"signal", c.signal.Name})
 	c.add("ksigma_fault", signal, notation(tr.fault))
 	c.add("ksigma_fault_start_timestamp_seconds", signal, notation(tr.start))
+	c.tell(signal, a, tr)
 	if c.asking {
 		c.add("signal_last_run_timestamp_seconds", []label{{"observer", a.observer}, {"service", service}, {"signal", c.signal.Name}}, notation(tr.last))
 	} else {

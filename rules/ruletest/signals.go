@@ -17,6 +17,9 @@ func (c *scene) queryCases() []func(*scene) {
 	all := []func(*scene){(*scene).vanished}
 	if len(c.observers()) > 1 {
 		all = append(all, (*scene).differing)
+		if c.values {
+			all = append(all, (*scene).untold)
+		}
 	}
 	if c.spec.Unanswered/c.every <= longest {
 		all = append(all, (*scene).unanswered, (*scene).neverAnswered, (*scene).removed)
@@ -24,11 +27,42 @@ func (c *scene) queryCases() []func(*scene) {
 	switch {
 	case c.signal.Mode == ticket:
 		return append(all, (*scene).ticketOnly)
-	case c.proof.Bound > c.service.Locate:
+	case c.lateForClocks():
 		return all // the clocks of the other cases would ring before there is an alert
 	}
 	all = append(all, (*scene).healthy, (*scene).oneNode, (*scene).allNodes, (*scene).singleNode, (*scene).isolated)
 	return append(all, c.groupCases()...)
+}
+
+// lateForClocks tells of a query whose faults are found after they should be located.
+func (c *scene) lateForClocks() bool { return c.proof.Bound > c.service.Locate }
+
+// untold is an observer that gets no answers any more, and then a fault: the other
+// one decides alone.
+func (c *scene) untold() {
+	c.name = "an observer gets no answers: it has no vote, and a fault is found without it"
+	fault := c.next(onset + 2*c.stale() + c.reach())
+	c.end = c.next(fault + c.reach())
+	c.furnish([]Service{c.service}, nil)
+	var tr track
+	for i, o := range c.watching() {
+		for _, n := range []string{"n1", "n2", "n3"} {
+			f := fate{}
+			if i > 0 {
+				f.hangs = from(onset)
+			}
+			if n == "n2" {
+				f.bad = from(fault)
+			}
+			if played := c.playFor(c.service.Name, actor{observer: o, instance: n, role: roleNode, fate: f}); i == 0 && n == "n2" {
+				tr = played
+			}
+		}
+	}
+	fires := c.seen(tr.fault, 1000, fault)
+	stale := firing{"SignalStale", c.service.Name, 1}
+	c.expectAll(fires-c.step, stale)
+	c.expectAll(fires, stale, firing{"FaultDetected", c.service.Name, 1}, firing{"FaultLocated", c.service.Name, 1})
 }
 
 // unanswered is a Prometheus that answers no query, or an exporter that asks none.

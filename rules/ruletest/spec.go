@@ -16,6 +16,7 @@
 //	cases.go     the cases, each a scene
 //	groups.go    the cases of dimensions above node
 //	signals.go   the cases of signals that are answers to queries
+//	values.go    the cases of signals whose values tell where a fault lies
 //	peak.go      the case of a daily peak
 //	watchers.go  the cases of the alerts that watch both programs
 //	promql.go    the samples and cases of backend promql, whose rules judge themselves
@@ -150,7 +151,7 @@ func (s Spec) scenes() ([]*scene, error) {
 			proved[id] = true
 			scenes = append(scenes, c.worstPhase())
 		}
-		id := fmt.Sprint(c.set(), c.signal.Mode, p.Query != nil)
+		id := fmt.Sprint(c.set(), c.signal.Mode, p.Query != nil, c.values)
 		if shown[id] {
 			continue
 		}
@@ -162,7 +163,7 @@ func (s Spec) scenes() ([]*scene, error) {
 				return nil, err
 			}
 			play(next)
-			if next.asking {
+			if next.asking || next.values && next.daily == nil {
 				next.name += " (by " + next.signal.Name + ")"
 			}
 			scenes = append(scenes, next)
@@ -176,7 +177,9 @@ func (s Spec) scene(p Proof) (*scene, error) {
 	for _, v := range s.Services {
 		for _, g := range v.Signals {
 			if v.Name == p.Service && g.Name == p.Signal {
-				return &scene{timing: s.timing(p), spec: s, service: v, signal: g, fault: p.Fault, proof: p, known: map[string]bool{}}, nil
+				t := s.timing(p)
+				t.values = g.Mode != ticket && g.Name != availability && !s.Scraped
+				return &scene{timing: t, spec: s, service: v, signal: g, fault: p.Fault, proof: p, known: map[string]bool{}}, nil
 			}
 		}
 	}
@@ -197,11 +200,16 @@ func (c *scene) cases() []func(*scene) {
 	if c.proof.Baseline.Window > 0 {
 		all = append(all, (*scene).dailyPeak)
 	}
-	if c.asking {
-		return append(all, c.queryCases()...)
+	if c.values {
+		all = append(all, c.valueCases()...)
 	}
-	if c.signal.Mode == ticket {
+	switch {
+	case c.asking:
+		return append(all, c.queryCases()...)
+	case c.signal.Mode == ticket:
 		return append(all, (*scene).ticketOnly)
+	case c.values && c.votesPage():
+		return append(all, c.ownCases()...)
 	}
 	return append(append(all, c.pageCases()...), c.groupCases()...)
 }
@@ -212,7 +220,7 @@ func (c *scene) pageCases() []func(*scene) {
 		(*scene).healthy, (*scene).oneNode, (*scene).allNodes, (*scene).singleNode, (*scene).entryOnly, (*scene).anotherNode,
 		(*scene).hung, (*scene).vanished, (*scene).isolated, (*scene).putBack, (*scene).twoServices,
 	}
-	if c.signal.Name == availability {
+	if !c.values { // else it is there already
 		all = append(all, (*scene).restarted)
 	}
 	if c.cycle() <= longCycle {

@@ -22,6 +22,9 @@ type timing struct {
 
 	daily *sigma.Baseline // nil: good samples have no day
 
+	values bool            // the samples have a value, and may page: what locates is shown
+	worse  sigma.Direction // where bad ones lie
+
 	scraped  bool           // rules judge, by what scrapes find:
 	baseline sigma.Baseline // of a value; no window: the samples are successes and failures
 }
@@ -40,6 +43,7 @@ func (s Spec) timing(p Proof) timing {
 	if s.Scraped {
 		t.scraped, t.baseline = true, p.Baseline
 	}
+	t.worse = p.Baseline.Direction
 	if q := p.Query; q != nil {
 		t.asking, t.source, t.sourceTakes, t.back = true, q.Source, q.SourceTimeout, q.Reach
 		t.sourceAt = (q.Source / 2).Truncate(time.Millisecond) + 11*time.Millisecond
@@ -94,10 +98,26 @@ func between(a, b time.Duration) during {
 // fate is what happens to one target as one observer sees it.
 type fate struct {
 	bad     during        // probes that begin then fail
+	size    size          // of a value: how far bad ones lie from good ones; nil: 1
+	traffic int           // that the member carries; 0: nobody has asked
 	hangs   during        // no probe runs, the gauges stay
 	away    during        // the observer is not there: no probe, no scrape
 	restart time.Duration // when the observer loses its state; 0 means never
 	removed during        // the target is not configured: its series are gone
+}
+
+// size is a distance at a moment.
+type size func(at time.Duration) float64
+
+// by is how far a sample lies from the usual ones.
+func (w fate) by(at time.Duration) float64 {
+	switch {
+	case !w.bad.at(at):
+		return 0
+	case w.size == nil:
+		return 1
+	}
+	return w.size(at)
 }
 
 // missing stands for a step without a value.
@@ -110,6 +130,8 @@ type track struct {
 
 	success, value   []int64   // as scrapes find them, where rules judge
 	recorded, judged []float64 // one at each evaluation: values, and whether they are anomalies
+
+	sample, mean, threshold []int64 // of a value that may page
 }
 
 // result is the state of the gauges after one probe.
@@ -117,6 +139,8 @@ type result struct {
 	end          time.Duration
 	fault, start int64
 	gone         bool // nothing is exposed from here on
+
+	sample, mean, threshold int64 // of a value
 }
 
 // follow is what stands between a raw sample and a rule: probes that take their
@@ -142,11 +166,13 @@ func (t timing) follow(f sigma.Fault, w fate, end time.Duration) (track, error) 
 			known++
 		}
 		fault, start, last := int64(missing), int64(missing), int64(missing)
+		now := result{sample: missing, mean: missing, threshold: missing}
 		if r := results[max(known-1, 0)]; known > 0 && !r.gone && !w.away.at(sc) && !w.removed.at(sc) {
-			fault, start = r.fault, r.start
+			now, fault, start = r, r.fault, r.start
 			last = (at - (sc - r.end)).Milliseconds() // the age at the scrape is what the rules read
 		}
 		tr.fault, tr.start, tr.last = append(tr.fault, fault), append(tr.start, start), append(tr.last, last)
+		tr.add(now)
 	}
 	return tr, nil
 }
@@ -160,8 +186,11 @@ func (t timing) probes(f sigma.Fault, w fate, end time.Duration) ([]result, erro
 	}
 	for at := begin + phase(t.probeAt-begin, t.probe); at <= end; at += t.probe {
 		if w.restart > 0 && at >= w.restart {
-			if series, _, err = t.series(f, end); err != nil {
-				return nil, err
+			// Of values the past is read from Prometheus: the series is the same.
+			if !t.values {
+				if series, _, err = t.series(f, end); err != nil {
+					return nil, err
+				}
 			}
 			for len(results) > 0 && results[len(results)-1].end > w.restart {
 				results = results[:len(results)-1] // it never reported
@@ -170,7 +199,7 @@ func (t timing) probes(f sigma.Fault, w fate, end time.Duration) ([]result, erro
 			w.restart = 0
 		}
 		if !w.away.at(at) && !w.removed.at(at) && !w.hangs.at(at) {
-			r, err := t.judge(series, at, w.bad.at(t.toldBy(at)))
+			r, err := t.judge(series, at, w.by(t.toldBy(at)))
 			if err != nil {
 				return nil, err
 			}
@@ -187,21 +216,25 @@ func (t timing) series(f sigma.Fault, end time.Duration) (s *sigma.Series, begin
 	if t.daily != nil {
 		return t.ofDays(f)
 	}
-	if !t.asking {
+	if !t.asking && !t.values {
 		s, err = sigma.NewAvailability(t.probe, f)
 		return s, -(f.Window + 4*t.probe), err
 	}
 	window := max(time.Hour, 4*end, 40*f.Window)
-	s, err = sigma.NewValue(t.probe, f, sigma.Baseline{Window: window, K: 3, MinSamples: 30, Direction: sigma.Upper, Hold: window / 2})
+	s, err = sigma.NewValue(t.probe, f, sigma.Baseline{Window: window, K: 3, MinSamples: 30, Direction: t.side(), Hold: window / 2})
 	return s, -window, err
 }
 
 // judge runs one probe and gives the gauges that stand when it has ended.
-func (t timing) judge(series *sigma.Series, at time.Duration, bad bool) (result, error) {
+func (t timing) judge(series *sigma.Series, at time.Duration, by float64) (result, error) {
 	r, v := result{end: at}, t.value(at)
-	if bad {
-		r.end, v = at+t.probeTakes, v+1
+	if by > 0 {
+		r.end = at + t.probeTakes
 	}
+	if t.side() == sigma.Lower {
+		by = -by
+	}
+	v += by
 	j, err := series.Add(time.Unix(0, int64(at)), v)
 	if err != nil {
 		return r, fmt.Errorf("simulating a probe at %s: %w", at, err)
@@ -212,15 +245,19 @@ func (t timing) judge(series *sigma.Series, at time.Duration, bad bool) (result,
 	if !j.FirstBad.IsZero() {
 		r.start = j.FirstBad.UnixMilli()
 	}
+	r.sample, r.mean, r.threshold = thousandth(v), thousandth(j.Mean), thousandth(j.Upper)
+	if t.side() == sigma.Lower {
+		r.threshold = thousandth(j.Lower)
+	}
 	return r, nil
 }
 
-// value is a good sample. The answers to a query go up and down by a tenth.
+// value is a good sample. Those that have a value go up and down by a tenth.
 func (t timing) value(at time.Duration) float64 {
 	if t.daily != nil {
 		return t.risen(at)
 	}
-	if t.asking {
+	if t.asking || t.values {
 		return float64(phase(at/t.probe, 2)) / 10
 	}
 	return 0
