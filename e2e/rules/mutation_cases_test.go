@@ -10,8 +10,8 @@ import (
 	"github.com/onefiveten/onefiveten/rules"
 )
 
-// A case that no mistake can fail shows nothing: of each table of mistakes every case
-// that its rules are played with is named by one, and every name is that of a case.
+// A case that no mistake can fail shows nothing. Each is named by a mistake that is
+// made elsewhere, of the same rules, and seen to fail it.
 func TestMutations_CoverEveryCase(t *testing.T) {
 	var scraped []mutation
 	for _, m := range scrapedMutations {

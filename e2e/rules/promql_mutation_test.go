@@ -30,6 +30,7 @@ var scrapedMutations = []struct {
 	{"latency", mutation{"of the population", "record: onefiveten:probe_duration_seconds:stddev", "* sqrt(", "* 0 + stddev_over_time(onefiveten:probe_duration_seconds:success{rule_set=\"page-node-latency-1m-5m\"}[4m59s500ms] offset 5s) * (", bySigma}},
 	{"latency", mutation{"a threshold out of reach", "record: onefiveten:probe_duration_seconds:threshold", "* on (service) group_left () max by (service) (onefiveten_baseline_k", "* 1000 * on (service) group_left () max by (service) (onefiveten_baseline_k", bySigma}},
 	{"latency", mutation{"nothing is an anomaly", "record: onefiveten:probe_anomaly", "* 0 + 1", "* 0", bySigma}},
+	{"latency", mutation{"one slow node is no ticket", "alert: SignalFault", "> 0", "> 1", "one node is slow"}},
 	{"latency", mutation{"half of the anomalies", "record: onefiveten:fault_probability", "((sum_over_time", "((0.5 * sum_over_time", bySigma}},
 }
 
@@ -44,8 +45,11 @@ func TestPromQL_MutationsAreSeen(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			s := played
-			if m.fails == bySigma {
+			switch {
+			case m.fails == bySigma:
 				s = compared
+			case m.signal == "latency":
+				s = scrapedOf(5, 2, 5, 1, "a", "b")
 			}
 			files, _, err := rules.Generate(s)
 			if err != nil {

@@ -25,7 +25,7 @@ func (c *scene) valueCases() []func(*scene) {
 	if !c.asking || c.worse == sigma.Both || c.lateForClocks() {
 		return all // probes have no traffic, and neither has what may be too high or too low
 	}
-	all = append(all, (*scene).carriesExcess)
+	all = append(all, (*scene).carriesExcess, (*scene).carriesItsPart)
 	for _, d := range c.service.further() {
 		all = append(all, func(c *scene) { c.groupCarries(d) })
 	}
@@ -170,6 +170,17 @@ func (c *scene) carriesExcess() {
 	c.expect(fires - c.step)
 	c.expect(fires, "FaultDetected", "FaultLocated")
 	c.placed(fires, c.nodes[1].track, roleNode, "n2", label{"node", "n2"})
+}
+
+// carriesItsPart is a fault of all in which most of the excess is that of the node with
+// most of the traffic: it is no worse than the others.
+func (c *scene) carriesItsPart() {
+	c.name = "the greatest node carries its part of what fails everywhere: the service as a whole"
+	bad := func(traffic int) fate { return fate{bad: from(onset), traffic: traffic} }
+	c.nodesOf(onset+c.reach(), noGroups, bad(85), bad(5), bad(5), bad(5))
+	fires := c.seen(c.nodes[0].fault, 1000, onset)
+	c.expect(fires, "FaultDetected", "FaultLocated")
+	c.query(fires, `count by (scope) (ALERTS{alertname="FaultLocated"})`, sample(`{scope="service"}`, "1"))
 }
 
 // groupCarries are two groups that are bad, of which one carries next to nothing: by
