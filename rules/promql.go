@@ -259,10 +259,8 @@ func verdictRecord() rule {
 				)
 				and ` + fresh + `
 			)
-			* on (service) group_left (owner)
-				topk by (service) (1, onefiveten_service_info{severity="<class>", dimensions="<dimensions>"})
-			* on (service, signal) group_left (mode)
-				topk by (service, signal) (1, onefiveten_signal_info)`),
+			* on (service, signal) group_left (owner, mode)
+			` + information),
 	}
 }
 

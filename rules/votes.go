@@ -19,13 +19,20 @@ func (t set) records() []rule {
 // voteRecords lead from the gauges to the members that are bad.
 func (t set) voteRecords() []rule { return append([]rule{freshRecord()}, t.memberRecords()...) }
 
+// information is the owner and mode of each signal. The joins of it go through topk:
+// while two observers run different configurations there are two series, and two on
+// the one side of a join are an error that empties the rule. What is small is joined
+// first, so that the verdicts are joined once.
+const information = `topk by (service, signal) (1,
+				onefiveten_signal_info
+				* on (service) group_left (owner)
+				topk by (service) (1, onefiveten_service_info{severity="<class>", dimensions="<dimensions>"})
+			)`
+
 // freshRecord asks for the age at the scrape, timestamp(x) - x, and not for time() -
 // x: the latter grows by a scrape and an evaluation interval, and a limit that
 // allows for them would let a probe that hangs keep its vote as much longer. A
-// query has one last run for all its series, which carry no probe. The joins to
-// information go through topk or an aggregation: while two observers run different
-// configurations there are two series, and two on the one side of a join are an
-// error that empties the rule.
+// query has one last run for all its series, which carry no probe.
 func freshRecord() rule {
 	return rule{
 		comment: "1 Verdicts of probes that ran and of queries that were answered in time. Age is judged at scrape time, so S and E do not enter it.",
@@ -48,20 +55,19 @@ func freshRecord() rule {
 						max by (observer, service, signal) (signal_stale_after_seconds)
 					)
 			)
-			* on (service) group_left (owner)
-				topk by (service) (1, onefiveten_service_info{severity="<class>", dimensions="<dimensions>"})
-			* on (service, signal) group_left (mode)
-				topk by (service, signal) (1, onefiveten_signal_info)`),
+			* on (service, signal) group_left (owner, mode)
+			` + information),
 	}
 }
 
 // asMember gives each verdict the member that it is of: role is its dimension, node
-// or else instance its name. The patterns say (?s:…), since a dot of Prometheus 2
-// ends at a newline and members of such names would be one.
+// or else instance its name. What has no condition is label_join, which runs no
+// pattern. The one of node says (?s:…), since a dot of Prometheus 2 ends at a newline
+// and members of such names would be one.
 func asMember(expr string) string {
 	return `
-			label_replace(label_replace(label_replace(` + expr + `,
-				"dimension", "$1", "role", "(.+)"), "member", "$1", "instance", "(?s:(.+))"), "member", "$1", "node", "(?s:(.+))")`
+			label_replace(label_join(label_join(` + expr + `,
+				"dimension", "", "role"), "member", "", "instance"), "member", "$1", "node", "(?s:(.+))")`
 }
 
 // voteRecord takes the worst of several probes of a member, for one of them alone
@@ -81,7 +87,7 @@ func (t set) voteRecord() rule {
 				0 * topk by (service, signal, dimension, member) (1,
 					count by (service, signal, dimension, member, <group>) (onefiveten:ksigma_fault:fresh{rule_set="<set>", <group>!=""})
 					or on (service, signal, dimension, member)
-					count by (service, signal, dimension, member) (onefiveten:ksigma_fault:fresh{rule_set="<set>"})
+					count by (service, signal, dimension, member) (onefiveten:ksigma_fault:fresh{rule_set="<set>", <group>=""})
 				)`, "<group>", d)
 	}
 	return r
