@@ -21,12 +21,12 @@ var groupMutations = []mutation{
 	{"a group alone is located", "record: onefiveten:group_candidate", "zone!=\"\"})) >= 2)", "zone!=\"\"})) >= 1)", alone},
 	{"nodes are named beside their group", "record: onefiveten:member_candidate", "or\n          onefiveten:group_candidate:ratio{rule_set=\"page-az-node-zone\"}", "", whole},
 	{"the service is named beside a group", "record: onefiveten:service_located", "unless on (service, signal) onefiveten:group_candidate:ratio{rule_set=\"page-az-node-zone\"}", "", whole},
-	{"zones of votes are lost", "record: onefiveten:vote:bool", "group_left (az)", "group_left ()", whole},
 	{"one of several azs is named", "record: onefiveten:group_candidate", "az!=\"\"}) > 0.5) == 1)", "az!=\"\"}) > 0.5) >= 1)", "all nodes of two azs"},
 	{"an az alone is located", "record: onefiveten:group_candidate", "az!=\"\"})) >= 2)", "az!=\"\"})) >= 1)", "all nodes are down, and of one az"},
 	{"half of a zone is a zone", "record: onefiveten:group_candidate", "zone!=\"\"}) > 0.5) == 1)", "zone!=\"\"}) > 0.4) == 1)", "all nodes of one zone are down, and half"},
 	{"one of two dimensions is named", "record: onefiveten:group_candidate", "\"dimension\", \"az\"", "\"dimension\", \"none\"", "one az is one zone"},
 	{"one bad node of a group is too many", "record: onefiveten:member_candidate", "<= clamp_min", "< clamp_min", "one of two nodes of a "},
+	{"zones of votes are lost", "record: onefiveten:vote:bool", "group_left (zone)", "group_left ()", whole},
 	{"zones of members are lost", "record: onefiveten:member_fault:ratio", "az, node, zone", "node", whole},
 }
 

@@ -68,7 +68,7 @@ var mutations = append(watcherMutations, []mutation{
 	{"well members are counted", "record: onefiveten:fault_members:sum", "sum by", "count by", healthy},
 	{"the start is carried too long", "record: onefiveten:fault_start", "[1m59s500ms]", "[4m59s500ms]", flaps},
 	{"the start is carried too short", "record: onefiveten:fault_start", "[1m59s500ms]", "[44s500ms]", flaps},
-	{"the start is not carried", "record: onefiveten:fault_start", "sum{rule_set=\"page-node\"} > 0)", "sum{rule_set=\"page-node\"} > 99)", restarts},
+	{"the start is not carried", "record: onefiveten:fault_start", "sum{rule_set=\"page-node\"} > bool 0 == 1)", "sum{rule_set=\"page-node\"} > 99)", restarts},
 	{"suspects give the start", "record: onefiveten:fault_start", "unless on (service, signal, observer) (onefiveten:observer_suspect:bool{rule_set=\"page-node\"} == 1)", "", cut},
 	{"half of the nodes may be candidates", "record: onefiveten:member_candidate", "0.3 *", "0.6 *", two},
 	{"one bad node is too many", "record: onefiveten:member_candidate", "<= clamp_min", "< clamp_min", one},
