@@ -271,7 +271,7 @@ refused: service "never", signal availability: probe "shop-nodes" can never fire
 	if got, _, _ := strings.Cut(got, "BOUND    "); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
-	for _, note := range []string{"one failed send (up to 10s)", "one lost send (1m and E)", "2P + d_p"} {
+	for _, note := range []string{"one failed send (up to 10s)", "one lost send (1m and E)", "2P + d_p", "comes again"} {
 		if !strings.Contains(got, note) {
 			t.Errorf("the table does not mention %q", note)
 		}

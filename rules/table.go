@@ -36,7 +36,7 @@ TERMS      P interval and d_p timeout of the probe, S and d_s of the scrape, E a
            Of a query: S_src interval and d_src timeout of the scrape of what it reads, R how far back it reads,
            P_q its interval, d_q prometheus.timeout. Under backend promql N and M count scrapes: (m-1)·S
 Not in it: one failed send (up to 10s), one lost send (1m and E), one observer that hangs at that moment (2P + d_p,
-           or 2P_q + d_q).
+           or 2P_q + d_q), a fault that comes again within 30s of its resolved message (group_interval for G).
 `
 
 // sampler is the cell of the probe. A query has its place in the configuration.
