@@ -313,8 +313,8 @@ func TestRules_EvaluationIntervalIsEverywhere(t *testing.T) {
 			}
 		}
 	}
-	if offsets != 2 {
-		t.Errorf("got %d offsets, want 2", offsets)
+	if offsets != 3 {
+		t.Errorf("got %d offsets, want 3", offsets)
 	}
 }
 
