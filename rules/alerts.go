@@ -17,8 +17,8 @@ func (t set) evidence() string {
 
 const (
 	evidenceOfVotes = `{{ $all := printf "avg(onefiveten:member_fault:bool{service=%q,signal=%q,dimension=\"node\"})" $labels.service $labels.signal }}` +
-		`{{ if ne $labels.scope "service" }}{{ $value }} of {{ $labels.scope }} {{ $labels.member }} bad{{ with $all | query }}, of all nodes {{ . | first | value | printf "%.2f" }}{{ end }}` +
-		`{{ else }}{{ with $all | query }}{{ . | first | value | printf "%.2f" }} of all nodes bad{{ end }}{{ end }}`
+		`{{ if ne $labels.scope "service" }}{{ humanizePercentage $value }} of {{ $labels.scope }} {{ $labels.member }} bad{{ with $all | query }}, {{ . | first | value | humanizePercentage }} of all nodes{{ end }}` +
+		`{{ else }}{{ with $all | query }}{{ . | first | value | humanizePercentage }} of all nodes bad{{ end }}{{ end }}`
 
 	// A group is asked for by its own label, a node by that of members: not every node
 	// has a label node. Of a whole service nothing is found.
@@ -31,6 +31,11 @@ const (
 		`{{ with printf "100 * max(onefiveten:member_excess:ratio{%s,feature=\"traffic\"})" $place | query }}, {{ . | first | value | printf "%.0f %%" }} of the traffic{{ end }}` +
 		`{{ with printf "max(onefiveten:member_excess:ratio{%s,feature=\"z\"})" $place | query }}; {{ . | first | value | printf "%.1f" }} spreads off{{ end }}`
 )
+
+// bad names the members that are bad by the signal, five of them at most: what
+// a person looks at first, above all while nothing is located.
+const bad = `{{ range $i, $m := printf "onefiveten:member_fault:bool{service=%q,signal=%q} == 1" $labels.service $labels.signal | query | sortByLabel "member" }}` +
+	`{{ if lt $i 5 }}{{ if $i }}, {{ end }}{{ $m.Labels.dimension }} {{ $m.Labels.member }}{{ else if eq $i 5 }} and others{{ end }}{{ end }}`
 
 // alerts follow the records in the same group, for the same reason. Within
 // FaultDetected and FaultLocated keep_firing_for bridges the restart of an
@@ -50,7 +55,8 @@ func stageAlerts(class, evidence string, keep time.Duration) []rule {
 		expr:    `sum by (service, owner, signal) (onefiveten:fault_members:sum{rule_set="<set>", mode="page"}) > 0`,
 		keep:    keep, labels: heal,
 		annotations: []label{
-			{"summary", `{{ $labels.service }}: members bad by {{ $labels.signal }}: {{ $value }}`},
+			{"summary", `{{ $labels.service }} is in fault by {{ $labels.signal }}; members bad: {{ $value }}`},
+			{"bad", bad},
 			{"detect_bound_seconds", `{{ with printf "max(onefiveten_detect_bound_seconds{service=%q,signal=%q})" $labels.service $labels.signal | query }}{{ . | first | value }}{{ end }}`},
 			{"fault_start", start},
 		},
@@ -82,6 +88,7 @@ func stageAlerts(class, evidence string, keep time.Duration) []rule {
 		labels: heal,
 		annotations: []label{
 			{"summary", `{{ $labels.service }}: no rule has located the fault for {{ $value | humanizeDuration }}; heal-receiver may know more`},
+			{"bad", bad},
 			{"fault_start", start},
 		},
 	}, {
@@ -92,7 +99,8 @@ func stageAlerts(class, evidence string, keep time.Duration) []rule {
 			>= on (service) group_left () max by (service) (onefiveten_target_seconds{stage="recover"})`,
 		labels: heal,
 		annotations: []label{
-			{"summary", `{{ $labels.service }}: in fault for {{ $value | humanizeDuration }}`},
+			{"summary", `{{ $labels.service }} has been in fault by {{ $labels.signal }} for {{ $value | humanizeDuration }}, longer than its target: a person has to take over`},
+			{"bad", bad},
 			{"fault_start", start},
 		},
 	}}
@@ -109,7 +117,7 @@ func ticketAlerts(keep, differ, disagree time.Duration) []rule {
 		alert:   "SignalFault",
 		expr:    `sum by (service, owner, signal) (onefiveten:fault_members:sum{rule_set="<set>", mode="ticket"}) > 0`,
 		keep:    keep, labels: people,
-		annotations: []label{{"summary", `{{ $labels.service }}: {{ $labels.signal }} beyond its threshold on {{ $value }} members`}},
+		annotations: []label{{"summary", `{{ $labels.service }}: {{ $labels.signal }} is beyond its threshold; members bad: {{ $value }}`}, {"bad", bad}},
 	}, {
 		comment: "An observer that is cut off. It has lost its votes already.",
 		alert:   "ObserverFault",
@@ -125,6 +133,6 @@ func ticketAlerts(keep, differ, disagree time.Duration) []rule {
 				and (onefiveten:member_fault:ratio{rule_set="<set>"} <= 0.5)
 			)`,
 		wait: disagree, labels: people,
-		annotations: []label{{"summary", `only {{ $value | humanizePercentage }} of the observers see {{ $labels.member }} of {{ $labels.service }} bad`}},
+		annotations: []label{{"summary", `only {{ $value | humanizePercentage }} of the observers see {{ $labels.member }} of {{ $labels.service }} bad by {{ $labels.signal }}: look at its path from each of them`}},
 	}}
 }

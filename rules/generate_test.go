@@ -407,7 +407,8 @@ func TestFaultDetected_CarriesWhatTheReceiverReads(t *testing.T) {
 			KeepFiringFor: "30s",
 			Labels:        map[string]string{"severity": "page", "heal": "true"},
 			Annotations: map[string]string{
-				"summary":              `{{ $labels.service }}: members bad by {{ $labels.signal }}: {{ $value }}`,
+				"summary":              `{{ $labels.service }} is in fault by {{ $labels.signal }}; members bad: {{ $value }}`,
+				"bad":                  `{{ range $i, $m := printf "onefiveten:member_fault:bool{service=%q,signal=%q} == 1" $labels.service $labels.signal | query | sortByLabel "member" }}{{ if lt $i 5 }}{{ if $i }}, {{ end }}{{ $m.Labels.dimension }} {{ $m.Labels.member }}{{ else if eq $i 5 }} and others{{ end }}{{ end }}`,
 				"detect_bound_seconds": `{{ with printf "max(onefiveten_detect_bound_seconds{service=%q,signal=%q})" $labels.service $labels.signal | query }}{{ . | first | value }}{{ end }}`,
 				"fault_start":          `{{ with printf "onefiveten:fault_start_timestamp_seconds:min{service=%q,signal=%q}" $labels.service $labels.signal | query }}{{ . | first | value | printf "%.3f" }}{{ end }}`,
 			},

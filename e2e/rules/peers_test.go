@@ -435,10 +435,10 @@ func TestEvidence_TellsWhatSpeaksForThePlace(t *testing.T) {
 		}, node, "node n3", "errors 0.412 of node n3, its peers 0.1"},
 		"an exporter that tells no values": {nil, func(p *play) []valued {
 			return []valued{{labels: "node=n1", fault: p.always("0")}, {labels: "node=n2", fault: p.always("0")}, {labels: "node=n3", fault: p.always("1")}}
-		}, node, "node n3", "1 of node n3 bad, of all nodes 0.33"},
+		}, node, "node n3", "100% of node n3 bad, 33.33% of all nodes"},
 		"the service": {nil, func(p *play) []valued {
 			return []valued{p.bad("node=n1", .5), p.bad("node=n2", .5)}
-		}, map[string]string{"scope": "service"}, "the service as a whole; members bad: 2", "1.00 of all nodes bad"},
+		}, map[string]string{"scope": "service"}, "the service as a whole; members bad: 2", "100% of all nodes bad"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

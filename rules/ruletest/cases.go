@@ -35,17 +35,20 @@ func (c *scene) oneNode() {
 	c.expect(good+c.keep()-c.step, "FaultDetected", "FaultLocated")
 	c.expect(good + c.keep())
 	c.alert(fires, "FaultDetected", c.who(), []label{
-		{"summary", c.service.Name + ": members bad by " + c.signal.Name + ": 1"},
+		{"summary", c.service.Name + " is in fault by " + c.signal.Name + "; members bad: 1"},
+		{"bad", "node n2"},
 		{"detect_bound_seconds", seconds(c.proof.Bound)},
 		began,
 	})
 	c.alert(fires, "FaultLocated", c.who(label{"scope", "node"}, label{"member", "n2"}, label{"node", "n2"}), []label{
 		{"summary", c.service.Name + ": the fault is in node n2"},
-		{"evidence", c.evidence(fires, roleNode, "n2", "1 of node n2 bad, of all nodes 0.33")},
+		{"evidence", c.evidence(fires, roleNode, "n2", "100% of node n2 bad, 33.33% of all nodes")},
 		began,
 	})
 	c.alert(overdue, "RecoveryOverdue", c.who(), []label{
-		{"summary", c.service.Name + ": in fault for " + humanized(overdue-time.Duration(start)*time.Millisecond)}, began,
+		{"summary", fmt.Sprintf("%s has been in fault by %s for %s, longer than its target: a person has to take over", c.service.Name, c.signal.Name, humanized(overdue-time.Duration(start)*time.Millisecond))},
+		{"bad", "node n2"},
+		began,
 	})
 }
 
@@ -59,7 +62,7 @@ func (c *scene) allNodes() {
 	c.expect(fires - c.step)
 	c.expect(fires, "FaultDetected", "FaultLocated")
 	c.alert(fires, "FaultLocated", c.who(label{"scope", "service"}), []label{
-		{"summary", c.service.Name + ": the fault is in the service as a whole; members bad: 3"}, {"evidence", "1.00 of all nodes bad"}, began,
+		{"summary", c.service.Name + ": the fault is in the service as a whole; members bad: 3"}, {"evidence", "100% of all nodes bad"}, began,
 	})
 }
 
@@ -96,7 +99,9 @@ func (c *scene) entryOnly() {
 	}
 	c.expectAll(late, append(located, firing{"FaultNotLocated", c.service.Name, 1})...)
 	c.alert(late, "FaultNotLocated", c.who(), []label{
-		{"summary", c.service.Name + ": no rule has located the fault for " + humanized(late-time.Duration(start)*time.Millisecond) + "; heal-receiver may know more"}, began,
+		{"summary", c.service.Name + ": no rule has located the fault for " + humanized(late-time.Duration(start)*time.Millisecond) + "; heal-receiver may know more"},
+		{"bad", "entry lb"},
+		began,
 	})
 }
 
@@ -152,7 +157,8 @@ func (c *scene) restarted() {
 	c.expect(back, "FaultDetected", "FaultLocated")
 	c.expect(back+c.every, "FaultDetected", "FaultLocated")
 	c.alert(back, "FaultDetected", c.who(), []label{
-		{"summary", c.service.Name + ": members bad by " + c.signal.Name + ": 1"},
+		{"summary", c.service.Name + " is in fault by " + c.signal.Name + "; members bad: 1"},
+		{"bad", "node n2"},
 		{"detect_bound_seconds", seconds(c.proof.Bound)},
 		began,
 	})
@@ -368,7 +374,7 @@ func (c *scene) ticketOnly() {
 	c.expect(fires, "SignalFault")
 	c.alert(fires, "SignalFault", []label{
 		{"service", c.service.Name}, {"owner", c.service.Owner}, {"signal", c.signal.Name}, {"severity", ticket},
-	}, []label{{"summary", fmt.Sprintf("%s: %s beyond its threshold on 1 members", c.service.Name, c.signal.Name)}})
+	}, []label{{"summary", fmt.Sprintf("%s: %s is beyond its threshold; members bad: 1", c.service.Name, c.signal.Name)}, {"bad", "node n2"}})
 }
 
 // cutOff has two parts, since a suspect must lose its vote in both directions:
@@ -431,7 +437,7 @@ func (c *scene) disagreeing() {
 	c.expect(told, "ObserverDisagrees")
 	c.alert(told, "ObserverDisagrees", []label{
 		{"service", c.service.Name}, {"owner", c.service.Owner}, {"signal", c.signal.Name}, {"member", "n2"}, {"severity", ticket},
-	}, []label{{"summary", fmt.Sprintf("only 50%% of the observers see n2 of %s bad", c.service.Name)}})
+	}, []label{{"summary", fmt.Sprintf("only 50%% of the observers see n2 of %s bad by %s: look at its path from each of them", c.service.Name, c.signal.Name)}})
 }
 
 // mostlyBad is a fault that one observer sees everywhere and the other on two of

@@ -123,13 +123,13 @@ one node is down, located, overdue, recovered
   12m25s firing: FaultDetected shop 1, FaultLocated shop 1
   12m54s firing: FaultDetected shop 1, FaultLocated shop 1
   12m55s firing: 
-  1m15s FaultDetected[{map[heal:true owner:team-shop service:shop severity:page signal:availability] map[detect_bound_seconds:34 fault_start:61.666 summary:shop: members bad by availability: 1]}]
-  1m15s FaultLocated[{map[heal:true member:n2 node:n2 owner:team-shop scope:node service:shop severity:page signal:availability] map[evidence:1 of node n2 bad, of all nodes 0.33 fault_start:61.666 summary:shop: the fault is in node n2]}]
-  11m5s RecoveryOverdue[{map[heal:true owner:team-shop service:shop severity:page signal:availability] map[fault_start:61.666 summary:shop: in fault for 10m 3s]}]
+  1m15s FaultDetected[{map[heal:true owner:team-shop service:shop severity:page signal:availability] map[bad:node n2 detect_bound_seconds:34 fault_start:61.666 summary:shop is in fault by availability; members bad: 1]}]
+  1m15s FaultLocated[{map[heal:true member:n2 node:n2 owner:team-shop scope:node service:shop severity:page signal:availability] map[evidence:100% of node n2 bad, 33.33% of all nodes fault_start:61.666 summary:shop: the fault is in node n2]}]
+  11m5s RecoveryOverdue[{map[heal:true owner:team-shop service:shop severity:page signal:availability] map[bad:node n2 fault_start:61.666 summary:shop has been in fault by availability for 10m 3s, longer than its target: a person has to take over]}]
 all nodes are down: the service as a whole
   1m14s firing: 
   1m15s firing: FaultDetected shop 1, FaultLocated shop 1
-  1m15s FaultLocated[{map[heal:true owner:team-shop scope:service service:shop severity:page signal:availability] map[evidence:1.00 of all nodes bad fault_start:61.666 summary:shop: the fault is in the service as a whole; members bad: 3]}]
+  1m15s FaultLocated[{map[heal:true owner:team-shop scope:service service:shop severity:page signal:availability] map[evidence:100% of all nodes bad fault_start:61.666 summary:shop: the fault is in the service as a whole; members bad: 3]}]
 the only node is down: the service as a whole
   1m15s firing: FaultDetected shop 1, FaultLocated shop 1
   1m15s count by (scope) (ALERTS{alertname="FaultLocated"}): scope=service 1
@@ -137,7 +137,7 @@ an entry alone is down: not located in time; all nodes of another service are: l
   1m15s firing: FaultDetected shop-2 1, FaultLocated shop-2 1, FaultDetected shop 1
   6m4s firing: FaultDetected shop-2 1, FaultLocated shop-2 1, FaultDetected shop 1
   6m5s firing: FaultDetected shop-2 1, FaultLocated shop-2 1, FaultDetected shop 1, FaultNotLocated shop 1
-  6m5s FaultNotLocated[{map[heal:true owner:team-shop service:shop severity:page signal:availability] map[fault_start:61.666 summary:shop: no rule has located the fault for 5m 3s; heal-receiver may know more]}]
+  6m5s FaultNotLocated[{map[heal:true owner:team-shop service:shop severity:page signal:availability] map[bad:entry lb fault_start:61.666 summary:shop: no rule has located the fault for 5m 3s; heal-receiver may know more]}]
 another node falls as the first is isolated: located an evaluation later
   2m25s count by (member) (ALERTS{alertname="FaultLocated",alertstate="firing"}): member=n2 1
   2m30s count by (member) (ALERTS{alertname="FaultLocated",alertstate="firing"}): member=n2 1, member=n3 1
@@ -175,7 +175,7 @@ an exporter restarts in a fault: the alert stays, and so does its clock
   2m35s firing: FaultDetected shop 1, FaultLocated shop 1
   2m40s firing: FaultDetected shop 1, FaultLocated shop 1
   2m35s onefiveten:fault_start_timestamp_seconds:min: onefiveten:fault_start_timestamp_seconds:minmode=page owner=team-shop rule_set=page-node shop signal=availability 61.666
-  2m35s FaultDetected[{map[heal:true owner:team-shop service:shop severity:page signal:availability] map[detect_bound_seconds:34 fault_start:61.666 summary:shop: members bad by availability: 1]}]
+  2m35s FaultDetected[{map[heal:true owner:team-shop service:shop severity:page signal:availability] map[bad:node n2 detect_bound_seconds:34 fault_start:61.666 summary:shop is in fault by availability; members bad: 1]}]
 a fault comes back: within 2m the clock goes on, later it begins anew
   1m15s onefiveten:fault_start_timestamp_seconds:min: onefiveten:fault_start_timestamp_seconds:minmode=page owner=team-shop rule_set=page-node shop signal=availability 61.666
   2m25s onefiveten:fault_start_timestamp_seconds:min: 
@@ -191,7 +191,7 @@ an observer is cut off: suspected, and without a vote
 one of two observers sees a node bad: a ticket, not a fault
   1m44s firing: 
   1m45s firing: ObserverDisagrees shop 1
-  1m45s ObserverDisagrees[{map[member:n2 owner:team-shop service:shop severity:ticket signal:availability] map[summary:only 50% of the observers see n2 of shop bad]}]
+  1m45s ObserverDisagrees[{map[member:n2 owner:team-shop service:shop severity:ticket signal:availability] map[summary:only 50% of the observers see n2 of shop bad by availability: look at its path from each of them]}]
 one observer sees all bad, another most of it: neither is suspect
   1m firing: 
   2m45s firing: FaultDetected shop 1, FaultLocated shop 1, ObserverDisagrees shop 1

@@ -60,7 +60,7 @@ func (c *scene) slowNode() {
 	c.expect(fires, "SignalFault")
 	c.alert(fires, "SignalFault", []label{
 		{"service", c.service.Name}, {"owner", c.service.Owner}, {"signal", c.signal.Name}, {"severity", ticket},
-	}, []label{{"summary", fmt.Sprintf("%s: %s beyond its threshold on 1 members", c.service.Name, c.signal.Name)}})
+	}, []label{{"summary", fmt.Sprintf("%s: %s is beyond its threshold; members bad: 1", c.service.Name, c.signal.Name)}, {"bad", "node n2"}})
 }
 
 // set is the name of the rules that judge the signal.

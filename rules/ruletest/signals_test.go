@@ -78,7 +78,7 @@ a query is removed: nothing is left of it, and nothing is told (by queue)
 queue is a ticket and never more (by queue)
   3m24s firing: 
   3m25s firing: SignalFault shop 1
-  3m25s SignalFault[{map[owner:team-shop service:shop severity:ticket signal:queue] map[summary:shop: queue beyond its threshold on 1 members]}]
+  3m25s SignalFault[{map[owner:team-shop service:shop severity:ticket signal:queue] map[bad:node n2 summary:shop: queue is beyond its threshold; members bad: 1]}]
 `
 
 func TestCases_ShowAQueryThatPagesTheWholeWay(t *testing.T) {
