@@ -45,6 +45,8 @@ func (a *Alertmanager) Status(ctx context.Context) (Status, error) {
 	switch {
 	case err != nil && ctx.Err() != nil:
 		err = context.Cause(ctx)
+	case err == nil && status == http.StatusUnauthorized:
+		err = fmt.Errorf("got %d %s, want 200; want its user or token under http_config", status, http.StatusText(status))
 	case err == nil && status != http.StatusOK:
 		err = fmt.Errorf("got %d %s, want 200; is this the URL of an Alertmanager?", status, http.StatusText(status))
 	}

@@ -125,6 +125,9 @@ func TestTheStatusOfAnAlertmanagerIsRead(t *testing.T) {
 			t.Errorf("%s: got %v", body, err)
 		}
 	}
+	if _, err := alertmanager(t, 401, "").Status(t.Context()); err == nil || err.Error() != "asking am for its status: got 401 Unauthorized, want 200; want its user or token under http_config" {
+		t.Errorf("of a server that wants a user: got %v", err)
+	}
 	if _, err := alertmanager(t, 404, "").Status(t.Context()); err == nil || err.Error() != "asking am for its status: got 404 Not Found, want 200; is this the URL of an Alertmanager?" {
 		t.Errorf("got %v", err)
 	}

@@ -97,6 +97,8 @@ func refusal(status int, body []byte) error {
 	var e envelope
 	if json.Unmarshal(body, &e) == nil && e.Error != "" {
 		err = e.kind(status, fmt.Errorf("%w: %s: %s", err, cut(e.ErrorType), cut(e.Error)))
+	} else if status == http.StatusUnauthorized {
+		err = fmt.Errorf("%w; want its user or token under http_config", err)
 	} else if status == http.StatusNotFound {
 		err = fmt.Errorf("%w; is this the URL of a Prometheus API?", err)
 	}

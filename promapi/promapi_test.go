@@ -118,6 +118,7 @@ func TestWhateverIsNotTheWholeAnswerIsAnError(t *testing.T) {
 		{200, `{"status":"error","errorType":"timeout","error":"query timed out"}`, `got status "error", want "success": timeout: query timed out`},
 		{400, `{"status":"error","errorType":"bad_data","error":"1:5: parse error"}`, "got 400 Bad Request, want 200: bad_data: 1:5: parse error"},
 		{503, "Service Unavailable", "got 503 Service Unavailable, want 200"},
+		{401, "Unauthorized", "got 401 Unauthorized, want 200; want its user or token under http_config"},
 		{404, "404 page not found", "got 404 Not Found, want 200; is this the URL of a Prometheus API?"},
 		{204, "", "got 204 No Content, want 200"},
 		{200, "<html>login</html>", "reading the answer: invalid character '<' looking for beginning of value; is this the URL of a Prometheus API?"},
