@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kingpin/v2"
 
@@ -96,7 +97,11 @@ func unreadable(name string, err error) lint.Finding {
 	if errors.As(err, &at) {
 		err = at.Err
 	}
-	return lint.Finding{File: name, Check: unread, Severity: lint.Error, Text: "reading it: " + err.Error()}
+	text := "reading it: " + err.Error()
+	if errors.Is(err, syscall.EISDIR) {
+		text += "; want files, such as '" + filepath.Join(name, "*.yml") + "'"
+	}
+	return lint.Finding{File: name, Check: unread, Severity: lint.Error, Text: text}
 }
 
 // matching gives the names that a pattern stands for. What is there by that very

@@ -35,7 +35,7 @@ func TestLint_EndsByWhatItFinds(t *testing.T) {
 		{[]string{filepath.Join(dir, "*.yml"), good}, 1, warning + failure + "files: 3, errors: 1, warnings: 1\n"},
 		{[]string{unwise, filepath.Join(dir, "none.yml")}, 1, filepath.Join(dir, "none.yml") + ": error: reading it: no such file or directory (file)\n" + warning + "files: 1, errors: 1, warnings: 1\n"},
 		{[]string{filepath.Join(dir, "*.json")}, 1, filepath.Join(dir, "*.json") + ": error: reading it: no file has a name of this pattern (file)\nfiles: 0, errors: 1, warnings: 0\n"},
-		{[]string{dir}, 1, dir + ": error: reading it: is a directory (file)\nfiles: 0, errors: 1, warnings: 0\n"},
+		{[]string{dir}, 1, dir + ": error: reading it: is a directory; want files, such as '" + filepath.Join(dir, "*.yml") + "' (file)\nfiles: 0, errors: 1, warnings: 0\n"},
 		{[]string{filepath.Join(dir, "[")}, 1, filepath.Join(dir, "[") + ": error: reading it: syntax error in pattern (file)\nfiles: 0, errors: 1, warnings: 0\n"},
 	} {
 		code, stdout, stderr := call(t, append([]string{"lint"}, c.args...)...)
