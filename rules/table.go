@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // Table prints the bounds with every term, and below what is not in them.
@@ -62,10 +63,16 @@ func (b Bound) figures() string {
 	var terms []string
 	for _, t := range b.Terms {
 		if t.Length > 0 {
-			terms = append(terms, t.Name+" "+span(t.Length))
+			terms = append(terms, t.Name+" "+shown(t.Length))
 		}
 	}
-	return fmt.Sprintf("%s\t%d\t%d\t%v\t%s\t%s", span(b.Total), b.Samples, b.Bad, b.Cap, found, strings.Join(terms, " + "))
+	return fmt.Sprintf("%s\t%d\t%d\t%v\t%s\t%s", shown(b.Total), b.Samples, b.Bad, b.Cap, found, strings.Join(terms, " + "))
+}
+
+// shown is a time to the millisecond above it: what is measured, as d_e of a living
+// Prometheus, has digits that tell nothing.
+func shown(d time.Duration) string {
+	return span((d + time.Millisecond - 1).Truncate(time.Millisecond))
 }
 
 // cell keeps a name in its cell: control characters are written as escapes.
