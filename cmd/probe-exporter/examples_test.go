@@ -12,7 +12,7 @@ import (
 )
 
 func TestExamples_OfTheDocumentationHaveNoMistake(t *testing.T) {
-	for _, name := range []string{"blackbox.yml", "probe-exporter.yml", "probing.yml"} {
+	for _, name := range []string{"blackbox.yml", "probe-exporter.yml", "probing.yml", "zones.yml"} {
 		var out, errs bytes.Buffer
 		code := run(t.Context(), []string{"check", "--config.file=../../docs/examples/" + name}, &out, &errs)
 		if code != 0 || !strings.Contains(out.String(), "no mistakes") {
