@@ -100,6 +100,22 @@ func TestCheck_WarnsOfASignalThatIsEmptyWhileAllIsWell(t *testing.T) {
 	}
 }
 
+// A ratio of failures stands at 0: without a floor one failure would page.
+func TestCheck_WarnsOfAQueryThatPagesWithoutAFloor(t *testing.T) {
+	const text = `services[0].signals.queue: warning: it pages, and its baseline "default" has no floor`
+	for name, c := range map[string]struct {
+		signal, floor string
+		warned        bool
+	}{
+		"it pages": {"{mode: page}", "", true}, "a ticket": {"{mode: ticket}", "", false}, "a floor": {"{mode: page}", "\nbaselines: {default: {floor: .01}}\n", false},
+	} {
+		file := write(t, strings.NewReplacer("EXPR", "sum(up)", "SIGNAL", c.signal).Replace(withQueries)+c.floor)
+		if code, stdout, stderr := call(t, "check", "--config.file="+file); code != 0 || strings.Contains(stdout, text) != c.warned {
+			t.Errorf("%s: ended with %d: %s%s", name, code, stdout, stderr)
+		}
+	}
+}
+
 // An expression that shows no fault is the rules' to refuse; the collector reads it.
 func TestCheck_RefusesAQueryThatShowsNoFault(t *testing.T) {
 	file := write(t, strings.NewReplacer("EXPR", "jobs @ 1000", "SIGNAL", "{}").Replace(withQueries))

@@ -44,6 +44,7 @@ func (s *settings) unwise(ping func() error) config.Mistakes {
 	for i, q := range s.Signals {
 		q.Unwise(func(path, text string) { warn(fmt.Sprintf("signals[%d].%s", i, path), "%s", text) })
 	}
+	s.warnOfFlat(warn)
 	s.warnOfSecrets("prometheus", s.Prometheus, warn)
 	if c := s.Alertmanager.HTTPConfig; c != nil { // what else names a file there is read by Alertmanager
 		s.warnOfSecrets("alertmanager.http_config", c, warn)
@@ -73,6 +74,21 @@ func (s *settings) warnOfTimeouts(warn warning) {
 			text = ", the default," + text + ": write prometheus: {scrape: {timeout: 1s}} here, and the same for the job in Prometheus"
 		}
 		warn("prometheus.scrape.timeout", "%s%s", model.Duration(wait), text)
+	}
+}
+
+// warnOfFlat looks at queries that page and whose deviation has no floor: a ratio of
+// failures stands at 0 for hours, and then one failure would be a fault.
+func (s *settings) warnOfFlat(warn warning) {
+	c := s.Complete(s.observer)
+	for i, v := range c.Services {
+		for _, q := range c.Signals {
+			g, known := v.Signals[q.Name]
+			if q.Service == v.Name && known && g.Mode == "page" && c.BaselineOf(v, q.Name).Floor == 0 {
+				warn(fmt.Sprintf("services[%d].signals.%s", i, q.Name),
+					"it pages, and its baseline %q has no floor: where the value stands still, as a ratio of failures does at 0, the least change is beyond the threshold; want baselines.%s.floor, the least standard deviation to reckon with, in the unit of the value", g.Baseline, g.Baseline)
+			}
+		}
 	}
 }
 
