@@ -5,11 +5,9 @@
 package alone
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"syscall"
 
@@ -55,17 +53,4 @@ func RaiseLoopback() error {
 		return fmt.Errorf("bringing lo up: %w", err)
 	}
 	return nil
-}
-
-// Exporter builds probe-exporter into dir, as it is shipped: with the root
-// module's own versions. The working folder is two below the repository's.
-func Exporter(ctx context.Context, dir string) (path string, err error) {
-	path = filepath.Join(dir, "probe-exporter")
-	build := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/probe-exporter")
-	build.Dir = "../.."
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building probe-exporter: %w\n%s", err, out)
-	}
-	return path, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/onefiveten/onefiveten/demo/stack"
 	"github.com/onefiveten/onefiveten/demo/term"
 	"github.com/onefiveten/onefiveten/e2e/alone"
+	"github.com/onefiveten/onefiveten/e2e/program"
 )
 
 // The environment of the test program within its own network names the two
@@ -51,12 +52,7 @@ func outside() (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	dir, err := os.MkdirTemp("", "e2e-blackbox-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
-	ours, err := alone.Exporter(ctx, dir)
+	ours, err := program.Build(ctx, "probe-exporter")
 	if err != nil {
 		return 1, err
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/onefiveten/onefiveten/demo/process"
 	"github.com/onefiveten/onefiveten/demo/stack"
+	"github.com/onefiveten/onefiveten/e2e/program"
 )
 
 // witness is a service of three nodes behind a balancer. It is no part of the
@@ -206,13 +207,11 @@ func newWorld(t *testing.T, opts ...option) *world {
 
 func (w *world) build() {
 	w.t.Helper()
-	w.binary = filepath.Join(w.dir, "heal-receiver")
-	build := exec.CommandContext(w.t.Context(), "go", "build", "-o", w.binary, "./cmd/heal-receiver")
-	build.Dir = "../.." // the binary is built as it is shipped: with the root module's own versions
-	out, err := build.CombinedOutput()
+	binary, err := program.Build(w.t.Context(), "heal-receiver")
 	if err != nil {
-		w.t.Fatalf("building heal-receiver: %v\n%s", err, out)
+		w.t.Fatal(err)
 	}
+	w.binary = binary
 }
 
 func (w *world) port() *process.Port {

@@ -24,7 +24,7 @@ import (
 
 	"github.com/onefiveten/onefiveten/demo/process"
 	"github.com/onefiveten/onefiveten/demo/stack"
-	"github.com/onefiveten/onefiveten/e2e/alone"
+	"github.com/onefiveten/onefiveten/e2e/program"
 	"github.com/onefiveten/onefiveten/e2e/wait"
 )
 
@@ -89,7 +89,7 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	h := &house{t: t, shop: newShop(t), dir: t.TempDir(), parts: parts, exporter: reserve(t), prometheus: reserve(t)}
-	if h.binary, err = alone.Exporter(t.Context(), h.dir); err != nil {
+	if h.binary, err = program.Build(t.Context(), "probe-exporter"); err != nil {
 		t.Fatal(err)
 	}
 	h.write("probe.yml", h.configuration())

@@ -14,7 +14,7 @@ import (
 
 	"github.com/onefiveten/onefiveten/demo/stack"
 	"github.com/onefiveten/onefiveten/demo/term"
-	"github.com/onefiveten/onefiveten/e2e/alone"
+	"github.com/onefiveten/onefiveten/e2e/program"
 )
 
 // The environment names the programs for the tests.
@@ -39,12 +39,7 @@ func run(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	dir, err := os.MkdirTemp("", "e2e-signals-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
-	exporter, err := alone.Exporter(ctx, dir)
+	exporter, err := program.Build(ctx, "probe-exporter")
 	if err != nil {
 		return 1, err
 	}

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -24,8 +23,10 @@ import (
 
 	"github.com/onefiveten/onefiveten/demo/process"
 	"github.com/onefiveten/onefiveten/demo/stack"
+	"github.com/onefiveten/onefiveten/e2e/program"
 	"github.com/onefiveten/onefiveten/e2e/wait"
 	"github.com/onefiveten/onefiveten/rules"
+	"github.com/onefiveten/onefiveten/sigma"
 )
 
 // upTo bounds a wait that only a failing test waits for.
@@ -86,15 +87,15 @@ func (d *desk) heard() (words, pages []string) {
 type world struct {
 	*desk
 	t                                  *testing.T
-	dir, binary                        string
+	dir                                string
 	parts                              stack.Parts
 	prometheus, alertmanager, receiver *process.Port
 	group                              process.Group
 }
 
-// faster repeats Watchdog at a sixth of its time, ticks and repetition alike, so
+// faster repeats Watchdog at a fifteenth of its time, ticks and repetition alike, so
 // that what takes minutes is seen within one.
-var faster = strings.NewReplacer("group_interval: 30s", "group_interval: 5s", "repeat_interval: 45s", "repeat_interval: 7500ms")
+var faster = strings.NewReplacer("group_interval: 30s", "group_interval: 2s", "repeat_interval: 45s", "repeat_interval: 3s")
 
 func newWorld(t *testing.T, generation string) *world {
 	t.Helper()
@@ -109,8 +110,11 @@ func newWorld(t *testing.T, generation string) *world {
 	w.write("heal.yml", strings.NewReplacer("DIR", w.dir, "PROMETHEUS", w.prometheus.URL(), "ALERTMANAGER", w.alertmanager.URL(), "DESK", w.URL).Replace(healConfig))
 	w.generate()
 	w.write("prometheus.yml", fmt.Sprintf(prometheusConfig, w.alertmanager.Addr(), w.receiver.Addr()))
-	w.build()
-	w.start(process.Command{Name: "heal-receiver", Path: w.binary, Log: w.file("heal.log"), Ready: w.receiver.URL() + "/-/ready",
+	binary, err := program.Build(t.Context(), "heal-receiver")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.start(process.Command{Name: "heal-receiver", Path: binary, Log: w.file("heal.log"), Ready: w.receiver.URL() + "/-/ready",
 		Args: []string{"--config.file=" + w.file("heal.yml"), "serve", "--web.listen-address=" + w.receiver.Addr()}})
 	c := parts.PrometheusCommand(stack.Server{Config: w.file("prometheus.yml"), Data: w.file("prom"), Addr: w.prometheus.Addr(), Log: w.file("prom.log")})
 	c.Args = append(c.Args, "--rules.alert.resend-delay=1s") // an Alertmanager that starts anew is told within a second, not a minute
@@ -143,6 +147,11 @@ func (w *world) generate() {
 	s := rules.Spec{Prometheus: rules.DefaultPrometheus(), Alertmanager: rules.DefaultAlertmanager(), Observers: []string{"a"}}
 	s.Prometheus.Scrape = rules.Scrape{Interval: model.Duration(time.Second)}
 	s.Prometheus.Evaluation = rules.Evaluation{Interval: model.Duration(time.Second)}
+	s.Services = []rules.Service{{ // without one there are no rules; what fires for it is of no account here
+		Name: "shop", Severity: "page", Dimensions: []string{"node"}, Detect: time.Minute, Locate: 5 * time.Minute, Recover: 10 * time.Minute,
+		Signals: []rules.Signal{{Name: "availability", Mode: "page", Fault: sigma.Fault{Window: time.Minute, Floor: .05, Cap: .1, MinAnomalies: 2, K: 3, Clear: 3}}},
+		Probes:  []rules.Probe{{Name: "shop-nodes", Role: "node", Interval: 5 * time.Second, Timeout: time.Second}},
+	}}
 	s.Alertmanager.Webhook = rules.Webhook{URL: w.receiver.URL() + "/api/v1/alertmanager", CredentialsFile: w.file("am.token")}
 	files, _, err := rules.Generate(s)
 	if err != nil {
@@ -175,16 +184,6 @@ func (w *world) write(name, text string) {
 	}
 	if err := os.WriteFile(w.file(name), []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
-	}
-}
-
-func (w *world) build() {
-	w.t.Helper()
-	w.binary = w.file("heal-receiver")
-	build := exec.CommandContext(w.t.Context(), "go", "build", "-o", w.binary, "./cmd/heal-receiver")
-	build.Dir = "../.." // with the root module's own versions, as it is shipped
-	if out, err := build.CombinedOutput(); err != nil {
-		w.t.Fatalf("building heal-receiver: %v\n%s", err, out)
 	}
 }
 

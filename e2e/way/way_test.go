@@ -9,6 +9,7 @@ import (
 
 	"github.com/onefiveten/onefiveten/demo/run"
 	"github.com/onefiveten/onefiveten/demo/shop"
+	"github.com/onefiveten/onefiveten/e2e/program"
 )
 
 func TestMain(m *testing.M) {
@@ -16,11 +17,26 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// programs are both, made once for all tests of this package.
+func programs(t *testing.T) (exporter, receiver string) {
+	t.Helper()
+	exporter, err := program.Build(t.Context(), "probe-exporter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiver, err = program.Build(t.Context(), "heal-receiver")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exporter, receiver
+}
+
 func TestWay_ADeadNodeIsDetectedLocatedHealedAndPutBack(t *testing.T) {
+	exporter, receiver := programs(t)
 	for _, generation := range []string{"build", "debian"} {
 		t.Run(generation, func(t *testing.T) {
 			var said strings.Builder
-			report, err := run.Run(t.Context(), run.Options{Faults: []string{"crash"}, Which: generation, Out: &said})
+			report, err := run.Run(t.Context(), run.Options{Faults: []string{"crash"}, Which: generation, Out: &said, Exporter: exporter, Receiver: receiver})
 			t.Log(said.String())
 			if err != nil {
 				t.Fatal(err)
