@@ -7,11 +7,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/onefiveten/onefiveten/config"
 	"github.com/onefiveten/onefiveten/healer"
+	"github.com/onefiveten/onefiveten/healer/console"
 	"github.com/onefiveten/onefiveten/healer/plan"
 )
 
@@ -52,12 +56,26 @@ func (a *app) findings(bound time.Duration) (*plan.Book, []finding) {
 	for _, w := range l.book.Warnings() {
 		out = append(out, finding{"warning", w})
 	}
+	for _, w := range unheard(l) {
+		out = append(out, finding{"warning", w})
+	}
 	if _, err := l.book.Budget(cmp.Or(bound, detectBudget(l.book)), 0); err != nil {
 		for _, text := range each(err) {
 			out = append(out, finding{"error", text})
 		}
 	}
 	return l.book, out
+}
+
+// unheard names the sources from which no client may bring anything: their Watchdog
+// is missed for ever.
+func unheard(l *loaded) (all []string) {
+	for i, am := range l.book.Alertmanagers {
+		if !slices.ContainsFunc(l.auth.Clients, func(c console.Client) bool { return c.Source == am.Name }) {
+			all = append(all, fmt.Sprintf("alertmanagers[%d].name: no client of auth.clients has source %s: none of its alerts can arrive, and its Watchdog is missed for ever", i, am.Name))
+		}
+	}
+	return all
 }
 
 // each takes a joined error and the mistakes of a file apart.
@@ -94,7 +112,27 @@ func (a *app) summary(b *plan.Book, bound time.Duration) {
 	if table, _ := b.Budget(cmp.Or(bound, detectBudget(b)), 0); len(b.Scenarios) > 0 {
 		fmt.Fprintf(a.stdout, "time budget of each ladder:\n%s\n", table)
 	}
+	fmt.Fprintln(a.stdout, vigilance(b))
 	fmt.Fprintf(a.stdout, "guards that are not built yet and always allow: %s\n", strings.Join(healer.GuardsNotBuilt(), ", "))
+}
+
+// vigilance says how the dead man's check watches.
+func vigilance(b *plan.Book) string {
+	var sources []string
+	for _, am := range b.Alertmanagers {
+		sources = append(sources, am.Name)
+	}
+	w := b.Watchdog
+	switch {
+	case w.Within == 0:
+		return "dead man's check: off (watchdog.enabled)"
+	case len(sources) == 0:
+		return "dead man's check: off (no alertmanagers)"
+	case len(w.To) == 0:
+		return "dead man's check: on, but nobody is told (watchdog.to, escalate.to)"
+	}
+	return fmt.Sprintf("dead man's check: %s told when no Watchdog has come from %s for %s, again every %s",
+		strings.Join(w.To, ", "), strings.Join(sources, ", "), model.Duration(w.Within), model.Duration(w.Remind))
 }
 
 // simulate prints the decisions over notifications; nothing is touched.

@@ -317,13 +317,54 @@ func TestCheck_ShowsBudgetAndGuardsOfAGoodFile(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("got exit code %d\n%s%s", code, out, errs)
 	}
-	for _, want := range []string{"1 services, 1 plans, 1 scenarios", "bad-node", "fits", "guards that are not built yet"} {
+	for _, want := range []string{"1 services, 1 plans, 1 scenarios", "bad-node", "fits", "guards that are not built yet",
+		"dead man's check: desk told when no Watchdog has come from main for 5m, again every 5m\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("got\n%s\nwant %q in it", out, want)
 		}
 	}
 	if code, out, _ = command(t, "check", "--accept-risk", "--detect-bound=10m", "--json", "--config.file="+file); code != 1 || !strings.Contains(out, `"level": "error"`) {
 		t.Errorf("with a bound that leaves no time: got %d\n%s\nwant 1 with an error", code, out)
+	}
+}
+
+// A dead man's check that nothing can feed, or that tells nobody, is found before it
+// is needed.
+func TestCheck_ShowsHowTheDeadMansCheckWatches(t *testing.T) {
+	_, file := folder(t, "observe")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ old, by, want string }{
+		"off":        {"\nnotify:", "\nwatchdog: {enabled: false}\nnotify:", "dead man's check: off (watchdog.enabled)\n"},
+		"others":     {"\nnotify:", "\nwatchdog: {within: 10m, remind: 1h}\nnotify:", "from main for 10m, again every 1h\n"},
+		"impatient":  {"\nnotify:", "\nwatchdog: {within: 1m}\nnotify:", "watchdog.within: got 1m0s, want 2m0s or more"},
+		"nobody":     {"\nescalate: {to: [desk]}", "\nescalate: {to: []}", "dead man's check: on, but nobody is told"},
+		"two":        {"alertmanagers: [", "alertmanagers: [{name: far, peers: ['http://127.0.0.1:9']}, ", "alertmanagers[0].name: no client of auth.clients has source far: none of its alerts can arrive"},
+		"two, shown": {"alertmanagers: [", "alertmanagers: [{name: far, peers: ['http://127.0.0.1:9']}, ", "has come from far, main for 5m"},
+	} {
+		if !strings.Contains(string(text), c.old) {
+			t.Fatalf("%s: the file holds no %q:\n%s", name, c.old, text)
+		}
+		if err := os.WriteFile(file, []byte(strings.Replace(string(text), c.old, c.by, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, out, errs := command(t, "check", "--config.file="+file); code != 0 || !strings.Contains(out, c.want) {
+			t.Errorf("%s: got %d\n%s%s\nwant %q", name, code, out, errs, c.want)
+		}
+	}
+}
+
+func TestSimulate_TellsWhatAWatchdogIsFor(t *testing.T) {
+	dir, file := folder(t, "observe")
+	body := filepath.Join(dir, "watchdog.json")
+	if err := os.WriteFile(body, []byte(`{"version":"4","alerts":[{"status":"firing","labels":{"alertname":"Watchdog","heal":"true"},"startsAt":"2026-11-20T10:00:00Z"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := command(t, "simulate", body, "--config.file="+file)
+	if code != 0 || !strings.Contains(out, "nothing is decided; a Watchdog feeds the dead man's check") {
+		t.Errorf("got %d\n%s%s", code, out, errs)
 	}
 }
 

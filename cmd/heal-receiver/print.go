@@ -121,6 +121,10 @@ func printRuns(w io.Writer, all []console.Run) {
 
 // printSimulated prints what would be decided for one service.
 func printSimulated(w io.Writer, s healer.Simulated) {
+	if s.Service == "" {
+		fmt.Fprint(w, "alerts without a service: kept, and nothing is decided; a Watchdog feeds the dead man's check\n\n")
+		return
+	}
 	fmt.Fprintf(w, "service %s, scenario %s: %s %v\n", dash(s.Service), dash(s.Scenario), dash(string(s.Verdict.Scope)), s.Verdict.Members)
 	var all []console.Decision
 	for _, d := range console.View(&healer.Case{Decisions: s.Decisions}).Decisions {
