@@ -254,5 +254,6 @@ func (w *world) becomesWrong(what string, wants ...string) report {
 
 func (w *world) eventually(what string, wrong func() string) {
 	w.t.Helper()
-	wait.Until(w.t, what, upTo, wrong, func() string { return process.Tail(w.file("prometheus.log"), 10) })
+	// Prometheus takes a second to see what has changed, and each question is a process.
+	wait.Each(w.t, 500*time.Millisecond, what, upTo, wrong, func() string { return process.Tail(w.file("prometheus.log"), 10) })
 }

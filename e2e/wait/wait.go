@@ -15,7 +15,14 @@ const every = 100 * time.Millisecond
 // what it was waiting for, the last answer, and what log gives.
 func Until(t testing.TB, what string, upTo time.Duration, wrong, log func() string) {
 	t.Helper()
-	tick := time.NewTicker(every)
+	Each(t, every, what, upTo, wrong, log)
+}
+
+// Each is Until for a question that costs much, such as one that starts a program: it
+// rests for longer between two of them.
+func Each(t testing.TB, rest time.Duration, what string, upTo time.Duration, wrong, log func() string) {
+	t.Helper()
+	tick := time.NewTicker(rest)
 	defer tick.Stop()
 	deadline := time.After(upTo)
 	for {
