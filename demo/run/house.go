@@ -20,7 +20,7 @@ import (
 
 const (
 	startWithin = 30 * time.Second
-	calmWithin  = 60 * time.Second
+	calmWithin  = 2 * time.Minute
 )
 
 // house is one running installation around one shop.
