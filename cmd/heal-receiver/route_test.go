@@ -13,6 +13,8 @@ receivers:
   webhook_configs: [{url: 'http://heal:9099/api/v1/alertmanager'}]
 - name: heal-masked
   webhook_configs: [{url: <secret>}]
+- name: Heal-file
+  webhook_configs: [{url_file: /etc/heal.url}]
 `
 	for name, c := range map[string]struct {
 		route string
@@ -23,6 +25,7 @@ receivers:
 		"Alertmanager's default": {`route: {receiver: heal}`, 30 * time.Second},
 		"the longest of several": {`route: {receiver: people, routes: [{receiver: heal, group_wait: 1s}, {receiver: heal, group_wait: 5s}]}`, 5 * time.Second},
 		"a receiver from above":  {`route: {receiver: heal, group_wait: 2s, routes: [{matchers: ['a="b"'], group_wait: 9s}]}`, 9 * time.Second},
+		"a URL in a file":        {`route: {receiver: people, routes: [{receiver: Heal-file, group_wait: 4s}]}`, 4 * time.Second},
 		"a masked URL":           {`route: {receiver: people, routes: [{receiver: heal-masked, group_wait: 3s}]}`, 3 * time.Second},
 	} {
 		if got, err := groupWaitOf(c.route + receivers); err != nil || got != c.want {
