@@ -73,8 +73,8 @@ func DefaultWindows() *Windows {
 // Names lists the severities that services may have.
 func (w *Windows) Names() []string { return slices.Sorted(maps.Keys(w.Severities)) }
 
-// known is the severity itself, or one that stands for a name that there is not, so
-// that its mistake is the only one that is told of it.
+// known is the severity itself where there is one of that name. Else another takes its
+// place, so that a wrong name is one mistake, and not one for all that hangs on it.
 func (w *Windows) known(severity string) string {
 	if _, known := w.Severities[severity]; known || len(w.Severities) == 0 {
 		return severity
@@ -127,9 +127,9 @@ func (w *Windows) Check(report func(path, text string)) {
 	}
 }
 
-// Mended is what is right of windows that Check does not take, for those who look
-// at the rest of the configuration all the same: of what is wrong the built-in rows
-// and the built-in severity page take the place.
+// Mended is what is right of windows in which Check has found mistakes: with it the
+// rest of the configuration can be checked, too. Built-in rows, and the built-in
+// severity page, stand in for those that are wrong.
 func (w *Windows) Mended() *Windows {
 	var paths []string
 	w.Check(func(path, _ string) { paths = append(paths, path+".") })

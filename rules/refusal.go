@@ -82,9 +82,9 @@ func (c chain) lowerCap() string {
 	return fmt.Sprintf("it may be %v at most; leave it out to have it solved", highest)
 }
 
-// waysOut names what leads out of a refusal. They are reckoned with the least cap that
-// there is, so that one that was written by hand stands in their way, unless it is not
-// what makes the bound too long.
+// waysOut names what leads out of a refusal. Advice reckons with the least cap that
+// there is. A cap that was written by hand allows no lower one: it is kept where
+// something else is the reason and one setting mends it, and goes first otherwise.
 func (c chain) waysOut() string {
 	if c.given && c.total(c.least()) <= c.target() {
 		if text, enough := c.fixed().advice(); enough {

@@ -49,10 +49,11 @@ func shown(e parser.Expr) string {
 	return string(text)
 }
 
-// way follows a quotient outwards. sign is -1 where a greater quotient makes less
-// of what it became, and endless says that it may be infinite. Behind a comparison
-// that infinity passes NaN is gone; where the value is then another one, because it
-// came from the other side or is 0 or 1, only conditions may still drop it.
+// way follows a quotient outwards, through what is made of it. sign is -1 while a
+// greater quotient makes the value smaller, and endless says that the value may be
+// infinite. passed is set behind a comparison that infinity passes: NaN is gone
+// there. replaced says that such a comparison gave another value, that of its other
+// side, or 0 or 1: only "and" and "unless" can still drop it then.
 type way struct {
 	linter           *linter
 	denominator      parser.Expr
