@@ -48,7 +48,7 @@ const (
 var mutations = append(watcherMutations, []mutation{
 	{"stale votes count longer", "record: onefiveten:ksigma_fault:fresh", "max by (observer, probe) (probe_stale_after_seconds)", "2 * max by (observer, probe) (probe_stale_after_seconds)", hangs},
 	{"info series of all observers are joined", "record: onefiveten:ksigma_fault:fresh", "topk by (service) (1, ", "(", one},
-	{"signal series of all observers are joined", "record: onefiveten:ksigma_fault:fresh", "topk by (service, signal) (1, ", "(", one},
+	{"signal series of all observers are joined", "record: onefiveten:ksigma_fault:fresh", "topk by (service, signal) (1,", "(", one},
 	{"queries are not judged", "record: onefiveten:ksigma_fault:fresh", "ksigma_fault{probe=\"\"}", "ksigma_fault{probe=\"none\"}", late},
 	{"a query that is not answered votes", "record: onefiveten:ksigma_fault:fresh", "max by (observer, service, signal) (signal_stale_after_seconds)", "2 * max by (observer, service, signal) (signal_stale_after_seconds)", silent},
 	{"the best probe of a node decides", "record: onefiveten:vote:bool", "max by", "min by", two},

@@ -10,8 +10,8 @@ import (
 
 const (
 	day      = 24 * time.Hour
-	swing    = 20 * time.Minute // so much of the steepest rise a case shows
-	mostPast = 300_000          // samples before a case: more would change nothing and take long
+	swing    = 6 * time.Minute // so much of the steepest rise a case shows
+	mostPast = 300_000         // samples before a case: more would change nothing and take long
 )
 
 // dailyPeak is the rise of every day, from a value to its double and back, where it

@@ -143,17 +143,25 @@ func (s Spec) paused(r Receiver) watcher {
 	}
 }
 
-// held has a mitigation stay in place; the gauge is absent while nothing is.
+// held has a mitigation stay in place, which began long before 0: a case that waited
+// for it would take promtool longer than all others. The gauge is absent while nothing
+// is held.
 func (s Spec) held(r Receiver) watcher {
-	from := onset + r.Held
-	until := from + s.Dwell + 4*s.Every
-	fires := ceil(from, s.Every) + ceil(s.Dwell, s.Every)
+	since, until := onset-r.Held, onset+s.Dwell+4*s.Every
+	fires := ceil(onset, s.Every) + ceil(s.Dwell, s.Every)
 	return watcher{
-		name: "a mitigation is held for long", alert: "MitigationHeld", from: from, until: until, wait: s.Dwell, keep: r.Keep,
+		name: "a mitigation is held for long", alert: "MitigationHeld", from: onset, until: until, wait: s.Dwell, keep: r.Keep,
 		labels: []label{{"service", "shop"}, {"kind", "isolate"}, {"severity", ticket}},
-		gauges: []gauge{turned("heal_mitigation_held_since_timestamp_seconds", with(receiver(), label{"service", "shop"}, label{"kind", "isolate"}),
-			missing, onset.Milliseconds(), until)},
-		summary: "isolate of shop is in place for " + humanized(fires-onset) + ": release it, or record that it was put back (heal-receiver mitigations)",
+		gauges: []gauge{{
+			"heal_mitigation_held_since_timestamp_seconds", with(receiver(), label{"service", "shop"}, label{"kind", "isolate"}),
+			func(at time.Duration) int64 {
+				if at < until {
+					return since.Milliseconds()
+				}
+				return missing
+			},
+		}},
+		summary: "isolate of shop is in place for " + humanized(fires-since) + ": release it, or record that it was put back (heal-receiver mitigations)",
 	}
 }
 
