@@ -1,7 +1,6 @@
 package rules_test
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -26,23 +25,11 @@ func TestPromQL_RulesPassTheirTests(t *testing.T) {
 	seldom := scrapedOf(5, 2, 5, 1, "a", "b")
 	seldom.Services[0].Signals = seldom.Services[0].Signals[:1]
 	seldom.Prometheus.Evaluation = rules.Evaluation{Interval: seconds(10), Delay: seconds(1)}
-	for name, s := range map[string]rules.Spec{
+	pass(t, map[string]rules.Spec{
 		"zones and versions": versioned,
 		"evaluated seldom":   seldom,
 		"every 10s":          scrapedOf(5, 2, 10, 2, "a", "b"),
 		"scraped less often": scrapedOf(1, .5, 15, 5, "a"),
-		"zones":              zoned,
-	} {
-		for _, generation := range generations {
-			t.Run(generation+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				dir := write(t, s)
-				promtool := find(t, generation).Promtool
-				check(t, promtool, dir)
-				if out, ok := run(t, promtool.Path, "test", "rules", filepath.Join(dir, rules.TestsFile)); !ok {
-					t.Errorf("promtool %s test rules:\n%.6000s", promtool.Version, out)
-				}
-			})
-		}
-	}
+		"zones by scrapes":   zoned,
+	}, "zones and versions")
 }

@@ -1,7 +1,6 @@
 package rules_test
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -27,19 +26,5 @@ func slow() rules.Spec {
 
 // Where a value pages, its size tells the place: all of it from raw samples.
 func TestPromtool_AcceptsWhatIsGeneratedOfValues(t *testing.T) {
-	for name, s := range map[string]rules.Spec{"latency": slow(), "zones": valuedBy(sigma.Upper, "zone"), "lower": valuedBy(sigma.Lower), "both": valuedBy(sigma.Both)} {
-		for _, generation := range generations {
-			promtool := find(t, generation).Promtool
-			t.Run(generation+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				dir := write(t, s)
-				check(t, promtool, dir)
-				start := time.Now()
-				if out, ok := run(t, promtool.Path, "test", "rules", filepath.Join(dir, rules.TestsFile)); !ok {
-					t.Errorf("promtool %s test rules:\n%s", promtool.Version, out)
-				}
-				t.Logf("promtool %s: %s", promtool.Version, time.Since(start).Round(time.Millisecond))
-			})
-		}
-	}
+	pass(t, map[string]rules.Spec{"latency": slow(), "zones": valuedBy(sigma.Upper, "zone"), "lower": valuedBy(sigma.Lower), "both": valuedBy(sigma.Both)}, "latency", "zones")
 }
