@@ -85,3 +85,58 @@ func TestSeries_AnEpisodeThatIsNoFaultIsLearned(t *testing.T) {
 		t.Errorf("got mean %v and sigma %v, want those of all samples, %v and %v", j.Mean, j.StdDev, mean, stddev)
 	}
 }
+
+// The gauges of the sample that turns a fault on say how far off it is of a baseline
+// without it, while it was judged by one that holds the bad samples before it.
+func TestShown_BandsAreWithoutTheEpisodeFromTheFirstSampleInFaultOn(t *testing.T) {
+	s := values(t, 15*time.Second, shipped(), hour())
+	var healthy, j Judgement
+	when, i := at(0), 0 // 50 minutes: nothing leaves the window
+	for ; !j.Fault && i < 300; i++ {
+		v := steady(i)
+		if i >= 200 {
+			v = 30
+		}
+		j = add(t, s, when, v)
+		if shown := s.Shown(j); i <= 200 {
+			healthy = j
+		} else if !j.Fault && shown != j {
+			t.Fatalf("before the fault got %+v shown, want what was said, %+v", shown, j)
+		}
+		when = when.Add(15 * time.Second)
+	}
+	shown := s.Shown(j)
+	if !j.Turned || j.Upper < healthy.Upper+5 {
+		t.Fatalf("got %+v, want a fault that has turned, judged by its own bad samples, too (upper before them %v)", j, healthy.Upper)
+	}
+	next := add(t, s, when, 30)
+	if shown.Samples != next.Samples || !alike(shown.Mean, next.Mean) || !alike(shown.StdDev, next.StdDev) || !alike(shown.Upper, next.Upper) {
+		t.Errorf("got n %d, mean %v, sigma %v, upper %v, want what the next sample is judged by, %d, %v, %v, %v",
+			shown.Samples, shown.Mean, shown.StdDev, shown.Upper, next.Samples, next.Mean, next.StdDev, next.Upper)
+	}
+	if got := s.Shown(next); next.Turned || got != next {
+		t.Errorf("of the sample after it got %+v shown, want what was said, %+v", got, next)
+	}
+}
+
+// Thresholds of what is hardly there are none: what was said stays.
+func TestShown_StaysWhereTooLittleIsLeft(t *testing.T) {
+	b := hour()
+	b.MinSamples, b.K = 22, .5 // the last of them lies in the bucket of the first bad sample
+	f := Fault{Window: 3 * time.Minute, Floor: .9, Cap: .9, MinAnomalies: 3, K: 3, Clear: 3}
+	s := values(t, 15*time.Second, f, b)
+	var j Judgement
+	for i := 0; !j.Fault && i < 60; i++ {
+		v := steady(i)
+		if i >= 22 {
+			v = 100 * float64(i)
+		}
+		j = add(t, s, at(float64(15*i)), v)
+	}
+	if j.Samples <= 22 || !j.Turned {
+		t.Fatalf("got %+v, want a fault judged by more than 22 samples, of which fewer are left", j)
+	}
+	if got := s.Shown(j); got != j {
+		t.Errorf("got %+v shown, want what was said, %+v", got, j)
+	}
+}

@@ -237,13 +237,37 @@ func (n *naive) theta(ns int64) float64 {
 	return min(max(mean+n.f.K*math.Sqrt(squares/float64(len(last)-1)), n.f.Floor), n.f.Cap)
 }
 
+// stays tells whether the sample of an episode is judged by what came before it.
+func (n *naive) stays(ns int64) bool {
+	return n.episode && float64(n.count) < 2*n.b.K*n.b.K*float64(n.f.Bad(n.interval)) && ns-n.firstBad < int64(n.b.Hold)
+}
+
+// shows compares what gauges show of the last sample: where it turned the fault on,
+// what counts now.
+func (n *naive) shows(t *testing.T, ns int64, j, shown Judgement) {
+	t.Helper()
+	finite(t, shown)
+	count, mean, stddev := n.count, n.mean, n.stddev
+	if n.turned && !n.stays(ns) {
+		if left, m, s := n.stats(ns); left >= n.b.MinSamples {
+			count, mean, stddev = left, m, s
+		}
+	} else if j != shown {
+		t.Fatalf("at %d: got %+v shown, want what was said, %+v", ns, shown, j)
+	}
+	slack := 1e-12*(math.Abs(mean)+stddev) + 1e-300
+	if int(shown.Samples) != count || math.Abs(shown.Mean-mean) > slack || math.Abs(shown.StdDev-stddev) > 1e3*slack {
+		t.Fatalf("at %d: got n %d, mean %v, sigma %v shown, want %d, %v, %v", ns, shown.Samples, shown.Mean, shown.StdDev, count, mean, stddev)
+	}
+}
+
 // agree feeds one sample to both and compares everything.
 func agree(t *testing.T, s *Series, n *naive, ns int64, v float64) {
 	t.Helper()
 	var count int
 	var mean, stddev, weight, usual, spread float64
 	if n.b != nil {
-		if !n.episode || float64(n.count) >= 2*n.b.K*n.b.K*float64(n.f.Bad(n.interval)) || ns-n.firstBad >= int64(n.b.Hold) {
+		if !n.stays(ns) {
 			n.count, n.mean, n.stddev = n.stats(ns)
 		}
 		count, mean, stddev = n.count, n.mean, n.stddev
@@ -272,6 +296,12 @@ func agree(t *testing.T, s *Series, n *naive, ns int64, v float64) {
 	}
 	if n.b != nil && n.b.Season == Daily {
 		n.learn(ns)
+	}
+	if n.b != nil {
+		n.shows(t, ns, j, s.Shown(j))
+	}
+	if j.Turned != n.turned {
+		t.Fatalf("at %d: got turned %v, want %v", ns, j.Turned, n.turned)
 	}
 	if j.E != e || math.Abs(j.ThetaE-theta) > 1e-9 || j.Fault != fault {
 		t.Fatalf("at %d, sample %d: got e %v, theta_e %v, fault %v, want %v, %v, %v", ns, len(n.all), j.E, j.ThetaE, j.Fault, e, theta, fault)

@@ -227,6 +227,7 @@ func (o *oracle) threshold(closed [][]heard) float64 {
 func (o *oracle) judge(at time.Time, v float64, said Judgement) Judgement {
 	want := Judgement{Ready: true, Anomaly: v != 0}
 	if o.b != nil {
+		want.Anomaly = false
 		o.compare(at, v, said, &want)
 	}
 	if want.Ready {
@@ -247,30 +248,59 @@ func (o *oracle) judge(at time.Time, v float64, said Judgement) Judgement {
 }
 
 func (o *oracle) compare(at time.Time, v float64, said Judgement, want *Judgement) {
-	few := float64(len(o.before)) < 2*o.b.K*o.b.K*float64(o.f.Bad(o.interval))
-	if !o.inEpisode || !few || at.Sub(o.firstBad) >= o.b.Hold {
+	if !o.stays(at) {
 		o.before = o.normal(at)
 	}
-	values := o.before
+	o.bands(at, o.before, said, want)
+	if !want.Ready {
+		return
+	}
+	lower, upper := want.Lower, want.Upper
+	want.Anomaly = want.HasUpper && v > upper || want.HasLower && v < lower
+	if near := slackOf(want.Mean, want.StdDev) + slackOf(want.SeasonMean, want.SeasonStdDev); want.HasUpper && math.Abs(v-upper) < near || want.HasLower && math.Abs(v-lower) < near {
+		want.Anomaly = said.Anomaly
+	}
+}
+
+// stays tells whether the baseline is so small that an episode is judged by what
+// came before it.
+func (o *oracle) stays(at time.Time) bool {
+	few := float64(len(o.before)) < 2*o.b.K*o.b.K*float64(o.f.Bad(o.interval))
+	return o.inEpisode && few && at.Sub(o.firstBad) < o.b.Hold
+}
+
+// shown is a judgement as gauges show it: at the sample that turns the fault on, the
+// bands are of what is left of the baseline, if that is enough.
+func (o *oracle) shown(at time.Time, said, judged Judgement) Judgement {
+	if o.b == nil || !judged.Turned || o.stays(at) {
+		return judged
+	}
+	values := o.normal(at)
+	if len(values) < o.b.MinSamples {
+		return judged
+	}
+	judged.UpperBand, judged.LowerBand = OfWindow, OfWindow
+	o.bands(at, values, said, &judged)
+	return judged
+}
+
+// bands are the figures of a baseline that holds those values.
+func (o *oracle) bands(at time.Time, values []float64, said Judgement, want *Judgement) {
 	want.Samples = uint64(len(values))
 	want.Mean, want.StdDev = meanAndSigma(values)
 	if o.b.Season == Daily {
 		want.SeasonSamples, want.SeasonMean, want.SeasonStdDev = o.usual(at)
 	}
-	want.Ready, want.Anomaly = len(values) >= o.b.MinSamples, false
-	if !want.Ready {
+	if want.Ready = len(values) >= o.b.MinSamples; !want.Ready {
 		return
 	}
 	want.HasUpper, want.HasLower = o.b.Direction != Lower, o.b.Direction != Upper && o.b.Direction != ""
 	lower, upper := o.union(said, want)
 	if want.HasUpper {
-		want.Upper, want.Anomaly = upper, v > upper
+		want.Upper = upper
 	}
 	if want.HasLower {
-		want.Lower, want.Anomaly = lower, want.Anomaly || v < lower
-	}
-	if near := slackOf(want.Mean, want.StdDev) + slackOf(want.SeasonMean, want.SeasonStdDev); want.HasUpper && math.Abs(v-upper) < near || want.HasLower && math.Abs(v-lower) < near {
-		want.Anomaly = said.Anomaly
+		want.Lower = lower
 	}
 }
 
@@ -333,7 +363,7 @@ func (o *oracle) weigh(at time.Time, said float64, want *Judgement) {
 	if o.inEpisode && want.E > want.ThetaE && want.Anomalies >= o.f.MinAnomalies {
 		o.inFault = true
 	}
-	if o.inFault && !before {
+	if want.Turned = o.inFault && !before; want.Turned {
 		from := o.firstBad
 		if ago := at.Add(-o.f.Window); from.Before(ago) {
 			from = ago
@@ -474,7 +504,9 @@ func FuzzEveryFigureIsThatOfTheSpecification(f *testing.F) {
 			if err != nil {
 				t.Fatalf("sample %d at %s: %v", i, at, err)
 			}
-			compareWith(t, i, o, got, o.judge(at, v, got))
+			want, shown := o.judge(at, v, got), s.Shown(got)
+			compareWith(t, i, o, got, want)
+			compareWith(t, i, o, shown, o.shown(at, shown, want))
 		}
 	})
 }

@@ -62,6 +62,7 @@ type Judgement struct {
 	Anomalies, InWindow int     // in the fault window
 	E, ThetaE           float64 // fault probability and its threshold
 	Fault               bool
+	Turned              bool // the fault began with this sample
 
 	// FirstBad is the first anomaly of the present episode, zero outside of one.
 	// An episode lasts until Clear consecutive good samples and may be over
@@ -137,6 +138,32 @@ func (s *Series) Add(t time.Time, v float64) (Judgement, error) {
 	return j, nil
 }
 
+// Shown gives what Add has said of the last sample as gauges show it. Where the fault
+// began with that sample, its own bad samples have just left the baseline: Samples,
+// mean, deviation and thresholds are those that are left. The sample was judged with
+// those samples in them, and everything else stays as Add said it.
+func (s *Series) Shown(j Judgement) Judgement {
+	b := s.baseline
+	if !j.Turned || b == nil || s.stays(s.last) {
+		return j
+	}
+	b.at(s.last)
+	m := b.before(s.last)
+	if m.N < uint64(b.MinSamples) {
+		return j
+	}
+	j.Samples, j.Mean, j.StdDev = m.N, m.Mean, m.StdDev()
+	j.UpperBand, j.LowerBand = OfWindow, OfWindow
+	lower, upper := b.band(&j)
+	if j.HasUpper {
+		j.Upper = upper
+	}
+	if j.HasLower {
+		j.Lower = lower
+	}
+	return j
+}
+
 // Refused tells how many samples were refused so far, by reason.
 func (s *Series) Refused() Refused { return s.refused }
 
@@ -165,7 +192,7 @@ func (s *Series) admit(t time.Time, now int64, v float64) error {
 func (s *Series) compare(now int64, v float64, j *Judgement) {
 	b := s.baseline
 	b.at(now)
-	if !s.bad || !s.few() || now-s.firstBad >= int64(b.Hold) {
+	if !s.stays(now) {
 		b.past = b.before(now)
 	}
 	m := b.past
@@ -187,6 +214,11 @@ func (s *Series) compare(now int64, v float64, j *Judgement) {
 	}
 }
 
+// stays tells whether a sample of that instant is judged by what the one before was.
+func (s *Series) stays(now int64) bool {
+	return s.bad && s.few() && now-s.firstBad < int64(s.baseline.Hold)
+}
+
 // few tells whether the baseline holds so few samples that a step could hide itself
 // in them before it is a fault.
 func (s *Series) few() bool {
@@ -204,7 +236,7 @@ func (s *Series) weigh(now int64, j *Judgement) {
 	if s.bad && j.E > j.ThetaE && s.window.a >= s.fault.MinAnomalies {
 		s.inFault = true
 	}
-	if s.inFault && !before && s.baseline != nil {
+	if j.Turned = s.inFault && !before; j.Turned && s.baseline != nil {
 		s.baseline.exclude(max(s.firstBad, now-int64(s.fault.Window)))
 	}
 	if s.inFault && int(s.run) >= s.fault.Clear {
