@@ -128,6 +128,34 @@ func TestSignals_SlowAnswersAreAFaultOfLatencyAlone(t *testing.T) {
 	})
 }
 
+// By mean and threshold rules locate a value at once: the bad samples that it took to
+// turn the gauge are in neither of them any more.
+func TestSignals_MeanAndThresholdAreWithoutTheFaultFromItsFirstSampleOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		c := begun(t, fullShop, f)
+		pass(time.Hour)
+		bands := func() string {
+			page := short(text(t, c))
+			return lines(page, "ksigma_mean{") + lines(page, "ksigma_threshold{")
+		}
+		healthy := bands()
+		f.set(func(context.Context, string) probe.Result { return good(1500 * time.Millisecond) })
+		moved := false
+		for range 60 {
+			pass(5 * time.Second)
+			if strings.HasSuffix(lines(short(text(t, c)), "ksigma_fault{", "latency"), " 1\n") {
+				if diff := cmp.Diff(healthy, bands()); diff != "" || !moved {
+					t.Errorf("at the first sample in fault (bad ones moved the bands before it: %v) (-healthy +shown):\n%s", moved, diff)
+				}
+				return
+			}
+			moved = moved || bands() != healthy
+		}
+		t.Error("there is no fault after 5m of slow answers")
+	})
+}
+
 // Targets that do not answer cost the others no time.
 func TestSchedule_HangingTargetsDelayNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

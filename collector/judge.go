@@ -34,7 +34,7 @@ type judged struct {
 	past   *backlog      // what it keeps while it waits for its past; nil: it does not
 }
 
-// verdict is the newest judgement of a signal.
+// verdict is the newest judgement of a signal, as gauges show it.
 type verdict struct {
 	known bool
 	value float64
@@ -66,7 +66,7 @@ func (j *judged) add(at time.Time, value, start float64, before verdict) (verdic
 	if err != nil {
 		return before, err
 	}
-	v := verdict{known: true, value: value, Judgement: said}
+	v := verdict{known: true, value: value, Judgement: j.series.Shown(said)}
 	if said.FirstBad.Equal(at) {
 		v.start = start
 	} else if !said.FirstBad.IsZero() {
