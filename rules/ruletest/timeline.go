@@ -239,6 +239,7 @@ func (t timing) judge(series *sigma.Series, at time.Duration, by float64) (resul
 	if err != nil {
 		return r, fmt.Errorf("simulating a probe at %s: %w", at, err)
 	}
+	j = series.Shown(j)
 	if j.Fault {
 		r.fault = 1000
 	}

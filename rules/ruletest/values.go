@@ -100,7 +100,7 @@ func noGroups(int) []label { return nil }
 // worst twice.
 func (c *scene) worstOfFew() {
 	c.name = "three of four nodes are bad, and one is far worse: it is located, another one an evaluation later"
-	swap := c.settled(onset + c.reach())
+	swap := onset + c.reach()
 	bad := func(worst during) fate {
 		return fate{bad: from(onset), size: func(at time.Duration) float64 {
 			if worst.at(at) {
@@ -113,8 +113,7 @@ func (c *scene) worstOfFew() {
 	fires := c.seen(c.nodes[1].fault, 1000, onset)
 	c.expect(fires - c.step)
 	c.expect(fires, "FaultDetected", "FaultLocated")
-	c.expect(c.settled(fires), "FaultDetected", "FaultLocated")
-	c.placed(c.settled(fires), c.nodes[1].track, roleNode, "n2", label{"node", "n2"})
+	c.placed(fires, c.nodes[1].track, roleNode, "n2", label{"node", "n2"})
 	if c.err != nil {
 		return
 	}
@@ -128,14 +127,6 @@ func (c *scene) worstOfFew() {
 	c.query(turned, located, sample(`{member="n2"}`, "1"))
 	c.query(turned+c.every, located, sample(`{member="n2"}`, "1"), sample(`{member="n3"}`, "1"))
 	c.query(turned+c.keep(), located, sample(`{member="n3"}`, "1"))
-}
-
-// settled is when the worst of many bad nodes is told, and what was located before is
-// not kept any more. The sample that makes a fault is judged by a baseline that holds
-// those before it, in which the spread of each node is as large as its values are far
-// off; from the next one on they are held out of it.
-func (c *scene) settled(fires time.Duration) time.Duration {
-	return c.next(fires+c.probe+c.probeTakes+c.scrape+c.scrapeTakes) + c.keep() + c.every
 }
 
 // distance is how much worse one value is than another.
@@ -152,10 +143,10 @@ func (c *scene) worstOfMany() {
 	c.name = "five of six nodes are bad, and one is far worse: it is located"
 	bad := fate{bad: from(onset)}
 	worst := fate{bad: from(onset), size: func(time.Duration) float64 { return far }}
-	c.nodesOf(c.settled(onset+c.reach()), noGroups, fate{}, bad, bad, bad, worst, bad)
+	c.nodesOf(onset+c.reach(), noGroups, fate{}, bad, bad, bad, worst, bad)
 	fires := c.seen(c.nodes[4].fault, 1000, onset)
 	c.expect(fires, "FaultDetected", "FaultLocated")
-	c.placed(c.settled(fires), c.nodes[4].track, roleNode, "n5", label{"node", "n5"})
+	c.placed(fires, c.nodes[4].track, roleNode, "n5", label{"node", "n5"})
 }
 
 // carriesExcess is a node that most of what is too much goes through, beside one that
