@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -165,7 +166,7 @@ type answers struct {
 func api(t *testing.T, file string, a answers) string {
 	t.Helper()
 	sys := runs(t, file)
-	sys.paths["targets"], sys.queries[renamed] = `{"activeTargets":[`+a.targets+`]}`, a.renamed
+	sys.paths["targets"], sys.queries[renamed(time.Second)] = `{"activeTargets":[`+a.targets+`]}`, a.renamed
 	if sys.paths["status/config"] = ""; a.config != "" {
 		sys.paths["status/config"] = `{"yaml":"scrape_configs: ` + a.config + `"}`
 	}

@@ -25,14 +25,19 @@ const resultsPath = "/metrics/probes"
 
 // renamed finds results whose labels Prometheus has renamed: those that its own job
 // has, too. It always has job and instance, and others where people write them there.
-const renamed = `count by (job) (
-	{__name__=~"probe_success|ksigma_fault",observer!="",exported_instance!=""}
-	or {__name__=~"probe_success|ksigma_fault",observer!="",exported_job!=""}
-	or {__name__=~"probe_success|ksigma_fault",observer!="",exported_service!=""}
-	or {__name__=~"probe_success|ksigma_fault",observer!="",exported_node!=""}
-	or {__name__=~"probe_success|ksigma_fault",exported_probe!=""}
-	or {__name__=~"probe_success|ksigma_fault",exported_observer!=""}
-)`
+// What is older than two scrapes is of before: a reload that puts honor_labels right
+// leaves no mark, and Prometheus goes on showing such series for 5m.
+func renamed(scrape time.Duration) string {
+	var arms []string
+	for _, label := range []string{"instance", "job", "service", "node", "probe", "observer"} {
+		ours := `observer!="",`
+		if label == "probe" || label == "observer" {
+			ours = "" // labels that nobody else has
+		}
+		arms = append(arms, fmt.Sprintf(`timestamp({__name__=~"probe_success|ksigma_fault",%sexported_%s!=""})`, ours, label))
+	}
+	return fmt.Sprintf("count by (job) ((%s) > time() - %v)", strings.Join(arms, " or "), (2*scrape + 5*time.Second).Seconds())
+}
 
 // live compares the settings with a Prometheus and an Alertmanager that run.
 type live struct {
@@ -200,7 +205,7 @@ func (l *live) honor(ctx context.Context, jobs map[string]bool) {
 
 // labels looks for results that have been renamed nevertheless.
 func (l *live) labels(ctx context.Context) {
-	found, err := l.client.Query(ctx, renamed)
+	found, err := l.client.Query(ctx, renamed(time.Duration(l.settings.Prometheus.Scrape.Interval)))
 	if err != nil {
 		l.unwise = append(l.unwise, l.where("labels of results were not looked at: "+err.Error()))
 		return

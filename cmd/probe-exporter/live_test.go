@@ -35,7 +35,7 @@ func runs(t *testing.T, file string) *system {
 		t.Fatal(err)
 	}
 	scrape := s.Prometheus.Scrape
-	sys := &system{am: string(files[rules.AlertmanagerFile]), peers: 1, queries: map[string]string{renamed: "", slowest: "", missed: "", ahead: "", behind: ""}, paths: map[string]string{
+	sys := &system{am: string(files[rules.AlertmanagerFile]), peers: 1, queries: map[string]string{renamed(time.Duration(scrape.Interval)): "", slowest: "", missed: "", ahead: "", behind: ""}, paths: map[string]string{
 		"targets":       fmt.Sprintf(`{"activeTargets":[{"scrapePool":"p","scrapeUrl":"http://a.test/x/metrics/probes","scrapeInterval":"%s","scrapeTimeout":"%s","health":"up"}]}`, scrape.Interval, scrape.Wait()),
 		"status/config": `{"yaml":"scrape_configs: [{job_name: p, honor_labels: true}]"}`,
 		"status/flags":  `{"query.lookback-delta":"5m","rules.alert.resend-delay":"1m"}`,
